@@ -1,0 +1,199 @@
+//! The contract of `wit/tenant.wit` as plain Rust values.
+//!
+//! Field meanings, units and limits are those of the WIT file; only `tenant` translates between
+//! these and the bindings, so that this crate needs no wasmtime.
+#![expect(missing_docs, reason = "wit/tenant.wit documents every field once; two texts would drift")]
+
+/// Milliseconds since the call began.
+pub type Millis = u64;
+/// A number of the tenant's own choosing.
+pub type Token = u64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Inbound,
+    Outbound,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Mulaw,
+    Alaw,
+    Pcm16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AudioFormat {
+    pub encoding: Encoding,
+    pub sample_rate: u32,
+    pub channels: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallInfo {
+    pub call_id: String,
+    pub stream_id: String,
+    pub tenant: String,
+    pub version: String,
+    pub direction: Direction,
+    pub caller: Option<String>,
+    pub callee: Option<String>,
+    pub format: AudioFormat,
+    pub parameters: Vec<(String, String)>,
+    pub settings: String,
+    pub restarted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    Ga,
+    Beta,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    pub session: String,
+    pub model: String,
+    pub dialect: Dialect,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelAudio {
+    pub response: String,
+    pub item: String,
+    pub content_index: u32,
+    pub data: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    pub item: String,
+    pub millis: u32,
+    pub complete: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Flushed {
+    pub items: Vec<Heard>,
+    pub marks: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpResponse {
+    pub token: Token,
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpFailure {
+    pub token: Token,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub action: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    CallerHungUp,
+    TenantHungUp,
+    OperatorHungUp,
+    Transferred,
+    CarrierLost,
+    ModelLost,
+    Drained,
+    Failed,
+}
+
+/// What a tenant is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Started(CallInfo),
+    CallerAudio(Vec<u8>),
+    CallerKey(String),
+    ModelReady(ModelInfo),
+    ModelAudio(ModelAudio),
+    ModelEvent(String),
+    ModelLost(String),
+    ModelRestored(ModelInfo),
+    Heard(Heard),
+    Mark(String),
+    Flushed(Flushed),
+    Timer(Token),
+    HttpDone(HttpResponse),
+    HttpFailed(HttpFailure),
+    Command(String),
+    Refused(Refusal),
+    Ended(Ended),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Play {
+    pub item: String,
+    pub audio: Vec<u8>,
+    pub last: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timer {
+    pub token: Token,
+    pub at: Millis,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    pub token: Token,
+    pub method: String,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    pub timeout_ms: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HangUpWhen {
+    Now,
+    WhenPlayed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HangUp {
+    pub when: HangUpWhen,
+    pub deadline_ms: u32,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    pub to: String,
+    pub caller_id: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    pub topic: String,
+    pub json: String,
+}
+
+/// What a tenant may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Play(Play),
+    Mark(String),
+    Flush,
+    ModelAudio(Vec<u8>),
+    ModelEvent(String),
+    SetTimer(Timer),
+    CancelTimer(Token),
+    Http(HttpRequest),
+    HangUp(HangUp),
+    CancelHangUp,
+    Transfer(Transfer),
+    SendKeys(String),
+    Publish(Publication),
+}

@@ -1,0 +1,1 @@
+//! Cordboard: phone calls in, speech models out, tenants as components in between.
