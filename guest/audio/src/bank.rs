@@ -1,28 +1,30 @@
-//! The inner loop: dot products of rows of taps with a sliding window.
+//! The inner loop: every tap times a row of neighbouring samples.
 //!
-//! **One rule: every output is summed in one order.** Four running sums, one per lane, each over every fourth tap from the
-//! oldest input to the newest; then `(0 + 2) + (1 + 3)`. Whether an output is computed in a block of
-//! twelve or alone at the end of a chunk, it adds the same numbers in the same order, so the chunking cannot be
-//! heard, and neither can the machine: the lanes map to SSE2, NEON and wasm simd128 alike, and
-//! nothing here contracts to a fused multiply-add.
+//! **One rule: every output is summed in one order**, from its oldest input to its newest, in one f32. The loop takes
+//! `W` neighbouring cycles at once, one per lane, so lanes never meet, and which block an output falls into
+//! cannot be heard: not the chunking, and not the machine either, since SSE2, NEON and wasm simd128 multiply and add alike and nothing
+//! here contracts to a fused multiply-add.
+//!
+//! Lanes side by side have to be side by side in memory. So where a cycle has several inputs, its first ones, second
+//! ones and so on are laid out as streams of their own before the loop.
 
 use crate::coefficients as c;
-use crate::prototype::{Quads, newest_input};
+use crate::prototype::Taps;
 use crate::{Profile, Rate};
 
-/// The rows of one conversion, by how many outputs (first) come of how many inputs (second).
+/// The taps of one conversion, by how many outputs (first) come of how many inputs (second).
 #[derive(Clone, Copy)]
 pub(crate) enum Bank {
-    By3Of1(&'static Quads<3>),
-    By2Of1(&'static Quads<2>),
-    By3Of2(&'static Quads<3>),
-    By2Of3(&'static Quads<2>),
-    By1Of3(&'static Quads<1>),
-    By1Of2(&'static Quads<1>),
+    By3Of1(&'static Taps<3, 1>),
+    By2Of1(&'static Taps<2, 1>),
+    By3Of2(&'static Taps<3, 2>),
+    By2Of3(&'static Taps<2, 3>),
+    By1Of3(&'static Taps<1, 3>),
+    By1Of2(&'static Taps<1, 2>),
 }
 
 impl Bank {
-    /// The rows for a pair of rates; none where there is nothing to convert.
+    /// The taps for a pair of rates; none where there is nothing to convert.
     ///
     /// `Strict` is about aliases, so it differs from `Flat` only on the way down.
     pub(crate) fn of(from: Rate, to: Rate, profile: Profile) -> Option<Self> {
@@ -48,116 +50,108 @@ impl Bank {
         })
     }
 
-    /// How many past inputs an output looks at beside its newest: the state of the conversion.
-    pub(crate) fn history(self) -> usize {
-        4 * match self {
-            Self::By3Of1(quads) | Self::By3Of2(quads) => quads.len(),
-            Self::By2Of1(quads) | Self::By2Of3(quads) => quads.len(),
-            Self::By1Of3(quads) | Self::By1Of2(quads) => quads.len(),
-        } - 1
-    }
-
-    /// (outputs, inputs) of one cycle.
+    /// Inputs and outputs per cycle.
     pub(crate) fn cycle(self) -> (usize, usize) {
         match self {
-            Self::By3Of1(_) => (3, 1),
-            Self::By2Of1(_) => (2, 1),
-            Self::By3Of2(_) => (3, 2),
-            Self::By2Of3(_) => (2, 3),
-            Self::By1Of3(_) => (1, 3),
-            Self::By1Of2(_) => (1, 2),
+            Self::By3Of1(_) => (1, 3),
+            Self::By2Of1(_) => (1, 2),
+            Self::By3Of2(_) => (2, 3),
+            Self::By2Of3(_) => (3, 2),
+            Self::By1Of3(_) => (3, 1),
+            Self::By1Of2(_) => (2, 1),
         }
     }
 
-    /// Writes every output whose newest input is among the new ones, and says how many those are.
+    /// How many past cycles an output looks back to: the state of the conversion.
+    pub(crate) fn past_cycles(self) -> usize {
+        let cycles = match self {
+            Self::By3Of1(taps) => taps.len(),
+            Self::By2Of1(taps) => taps.len(),
+            Self::By3Of2(taps) => taps.len(),
+            Self::By2Of3(taps) => taps.len(),
+            Self::By1Of3(taps) => taps.len(),
+            Self::By1Of2(taps) => taps.len(),
+        };
+        cycles - 1
+    }
+
+    /// Writes every output whose last input is new, and says how many those are.
     ///
-    /// The window holds `history()` old inputs and then the new ones; `phase` of the new ones' cycle came before.
-    pub(crate) fn convert(self, window: &[f32], phase: usize, out: &mut [i16]) -> usize {
+    /// The window begins with `past_cycles()` whole cycles and the begun one; the last `new` of its inputs are new.
+    pub(crate) fn convert(self, window: &[i16], new: usize, out: &mut Output) -> usize {
         match self {
-            Self::By3Of1(quads) => convert::<3, 1, 4>(quads, window, phase, out),
-            Self::By2Of1(quads) => convert::<2, 1, 4>(quads, window, phase, out),
-            Self::By3Of2(quads) => convert::<3, 2, 4>(quads, window, phase, out),
-            Self::By2Of3(quads) => convert::<2, 3, 4>(quads, window, phase, out),
-            Self::By1Of3(quads) => convert::<1, 3, 8>(quads, window, phase, out),
-            Self::By1Of2(quads) => convert::<1, 2, 8>(quads, window, phase, out),
+            Self::By3Of1(taps) => convert::<3, 1, 16>(taps, window, new, out),
+            Self::By2Of1(taps) => convert::<2, 1, 16>(taps, window, new, out),
+            Self::By3Of2(taps) => convert::<3, 2, 16>(taps, window, new, out),
+            Self::By2Of3(taps) => convert::<2, 3, 16>(taps, window, new, out),
+            Self::By1Of3(taps) => convert::<1, 3, 32>(taps, window, new, out),
+            Self::By1Of2(taps) => convert::<1, 2, 32>(taps, window, new, out),
         }
     }
 }
 
-/// `J` cycles at a time while they last, then output by output.
-fn convert<const L: usize, const M: usize, const J: usize>(
-    quads: &Quads<L>,
-    window: &[f32],
-    phase: usize,
-    out: &mut [i16],
+/// Room for the outputs of [`NEW_MAX`] inputs, in whole blocks.
+pub(crate) type Output = [i16; 576];
+
+/// `W` cycles to a block, as many as keep all sums in registers.
+fn convert<const L: usize, const M: usize, const W: usize>(
+    taps: &Taps<L, M>,
+    window: &[i16],
+    new: usize,
+    out: &mut Output,
 ) -> usize {
-    let inputs = window.len() - (4 * quads.len() - 1);
-    let mut written = 0;
-    let mut put = |sums: &[[f32; 4]]| {
-        for (out, sum) in out[written..written + sums.len()].iter_mut().zip(sums) {
-            *out = to_sample((sum[0] + sum[2]) + (sum[1] + sum[3]));
-        }
-        written += sums.len();
-    };
-
-    // The cycle that the last chunk left unfinished.
-    for row in 0..L {
-        if let Some(newest) = newest_input(row, L, M).checked_sub(phase).filter(|_| phase > 0)
-            && newest < inputs
-        {
-            put(&[one(quads, row, &window[newest..])]);
+    let mut streams = [[0.0; STREAM_MAX]; M];
+    let (cycles, begun) = window.as_chunks::<M>();
+    for (at, cycle) in cycles.iter().enumerate() {
+        for input in 0..M {
+            streams[input][at] = f32::from(cycle[input]);
         }
     }
-
-    let mut start = if phase > 0 { M - phase } else { 0 };
-    while start + (J - 1) * M + newest_input(L - 1, L, M) < inputs {
-        put(block::<L, M, J>(quads, &window[start..]).as_flattened());
-        start += J * M;
+    for (stream, sample) in streams.iter_mut().zip(begun) {
+        stream[cycles.len()] = f32::from(*sample);
     }
 
-    while start < inputs {
-        for row in 0..L {
-            let newest = start + newest_input(row, L, M);
-            if newest < inputs {
-                put(&[one(quads, row, &window[newest..])]);
+    // Of the first cycle some outputs may be out already, of the last some may have to wait.
+    let past = (taps.len() - 1) * M;
+    let old = window.len() - new - past;
+    let first = outputs_after(old, L, M);
+    let last = outputs_after(window.len() - past, L, M);
+    let blocks = last.div_ceil(L * W);
+    for (block, out) in out.chunks_exact_mut(L * W).take(blocks).enumerate() {
+        let sums = sum::<L, M, W>(taps, &streams, block * W);
+        for lane in 0..W {
+            for row in 0..L {
+                out[lane * L + row] = to_sample(sums[row][lane]);
             }
         }
-        start += M;
     }
-    written
+    out.copy_within(first..last, 0);
+    last - first
 }
 
-/// The lane sums of `J` whole cycles.
+/// How many outputs depend on none but the first `inputs`.
+fn outputs_after(inputs: usize, l: usize, m: usize) -> usize {
+    (inputs * l).div_ceil(m)
+}
+
 #[inline(always)]
-fn block<const L: usize, const M: usize, const J: usize>(
-    quads: &Quads<L>,
-    window: &[f32],
-) -> [[[f32; 4]; L]; J] {
-    let span = 4 + (J - 1) * M + newest_input(L - 1, L, M);
-    let mut sums = [[[0.0; 4]; L]; J];
-    for (i, quad) in quads.iter().enumerate() {
-        let x = &window[4 * i..4 * i + span];
-        for (cycle, sums) in sums.iter_mut().enumerate() {
-            for (row, sum) in sums.iter_mut().enumerate() {
-                let x = &x[cycle * M + newest_input(row, L, M)..];
-                for lane in 0..4 {
-                    sum[lane] += quad[row][lane] * x[lane];
+fn sum<const L: usize, const M: usize, const W: usize>(
+    taps: &Taps<L, M>,
+    streams: &[[f32; STREAM_MAX]; M],
+    start: usize,
+) -> [[f32; W]; L] {
+    let mut sums = [[0.0; W]; L];
+    for (at, cycle) in taps.iter().enumerate() {
+        for (stream, taps) in streams.iter().zip(cycle) {
+            let x = &stream[start + at..start + at + W];
+            for (sums, tap) in sums.iter_mut().zip(taps) {
+                for lane in 0..W {
+                    sums[lane] += tap * x[lane];
                 }
             }
         }
     }
     sums
-}
-
-/// The lane sums of a single output.
-fn one<const L: usize>(quads: &Quads<L>, row: usize, window: &[f32]) -> [f32; 4] {
-    let mut sum = [0.0; 4];
-    for (quad, x) in quads.iter().zip(window.as_chunks::<4>().0) {
-        for lane in 0..4 {
-            sum[lane] += quad[row][lane] * x[lane];
-        }
-    }
-    sum
 }
 
 /// Rounds to the nearest sample, ties to even, and saturates.
@@ -170,18 +164,25 @@ fn to_sample(sum: f32) -> i16 {
     (sum.clamp(-32768.0, 32767.0) + ROUND).to_bits() as i16
 }
 
-static FLAT_8_24: [[[f32; 4]; 3]; 12] = c::FLAT_3.bank::<3, 1, 12>(1.0);
-static FLAT_8_16: [[[f32; 4]; 2]; 12] = c::FLAT_2.bank::<2, 1, 12>(1.0);
-static FLAT_16_24: [[[f32; 4]; 3]; 12] = c::FLAT_3.bank::<3, 2, 12>(1.0);
-static FLAT_24_16: [[[f32; 4]; 2]; 18] = c::FLAT_48K.bank::<2, 3, 18>(2.0 / 3.0);
-static FLAT_24_8: [[[f32; 4]; 1]; 36] = c::FLAT_3.bank::<1, 3, 36>(1.0 / 3.0);
-static FLAT_16_8: [[[f32; 4]; 1]; 24] = c::FLAT_2.bank::<1, 2, 24>(1.0 / 2.0);
-static STRICT_24_16: [[[f32; 4]; 2]; 21] = c::STRICT_48K.bank::<2, 3, 21>(2.0 / 3.0);
-static STRICT_24_8: [[[f32; 4]; 1]; 42] = c::STRICT_3.bank::<1, 3, 42>(1.0 / 3.0);
-static STRICT_16_8: [[[f32; 4]; 1]; 28] = c::STRICT_2.bank::<1, 2, 28>(1.0 / 2.0);
-static LOW_LATENCY_8_24: [[[f32; 4]; 3]; 8] = c::LOW_LATENCY_3.bank::<3, 1, 8>(1.0);
-static LOW_LATENCY_8_16: [[[f32; 4]; 2]; 8] = c::LOW_LATENCY_2.bank::<2, 1, 8>(1.0);
-static LOW_LATENCY_16_24: [[[f32; 4]; 3]; 8] = c::LOW_LATENCY_3.bank::<3, 2, 8>(1.0);
-static LOW_LATENCY_24_16: [[[f32; 4]; 2]; 12] = c::LOW_LATENCY_48K.bank::<2, 3, 12>(2.0 / 3.0);
-static LOW_LATENCY_24_8: [[[f32; 4]; 1]; 24] = c::LOW_LATENCY_3.bank::<1, 3, 24>(1.0 / 3.0);
-static LOW_LATENCY_16_8: [[[f32; 4]; 1]; 16] = c::LOW_LATENCY_2.bank::<1, 2, 16>(1.0 / 2.0);
+/// The most new inputs in a window: 20 ms at 24 kHz.
+pub(crate) const NEW_MAX: usize = Rate::Hz24000.frame_samples();
+/// The most old ones: 56 cycles of three, and the two of a begun one.
+pub(crate) const OLD_MAX: usize = 170;
+/// 56 past cycles, 160 new ones, one that began earlier, and a block's worth that nobody asked for.
+const STREAM_MAX: usize = 256;
+
+static FLAT_8_24: [[[f32; 3]; 1]; 48] = c::FLAT_3.lay_out(1.0);
+static FLAT_8_16: [[[f32; 2]; 1]; 48] = c::FLAT_2.lay_out(1.0);
+static FLAT_16_24: [[[f32; 3]; 2]; 25] = c::FLAT_3.lay_out(1.0);
+static FLAT_24_16: [[[f32; 2]; 3]; 25] = c::FLAT_48K.lay_out(2.0 / 3.0);
+static FLAT_24_8: [[[f32; 1]; 3]; 49] = c::FLAT_3.lay_out(1.0 / 3.0);
+static FLAT_16_8: [[[f32; 1]; 2]; 48] = c::FLAT_2.lay_out(1.0 / 2.0);
+static STRICT_24_16: [[[f32; 2]; 3]; 29] = c::STRICT_48K.lay_out(2.0 / 3.0);
+static STRICT_24_8: [[[f32; 1]; 3]; 57] = c::STRICT_3.lay_out(1.0 / 3.0);
+static STRICT_16_8: [[[f32; 1]; 2]; 57] = c::STRICT_2.lay_out(1.0 / 2.0);
+static LOW_LATENCY_8_24: [[[f32; 3]; 1]; 32] = c::LOW_LATENCY_3.lay_out(1.0);
+static LOW_LATENCY_8_16: [[[f32; 2]; 1]; 32] = c::LOW_LATENCY_2.lay_out(1.0);
+static LOW_LATENCY_16_24: [[[f32; 3]; 2]; 17] = c::LOW_LATENCY_3.lay_out(1.0);
+static LOW_LATENCY_24_16: [[[f32; 2]; 3]; 17] = c::LOW_LATENCY_48K.lay_out(2.0 / 3.0);
+static LOW_LATENCY_24_8: [[[f32; 1]; 3]; 33] = c::LOW_LATENCY_3.lay_out(1.0 / 3.0);
+static LOW_LATENCY_16_8: [[[f32; 1]; 2]; 32] = c::LOW_LATENCY_2.lay_out(1.0 / 2.0);

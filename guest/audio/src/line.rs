@@ -120,7 +120,7 @@ impl CallerToModel {
         }
     }
 
-    /// Writes down everything the next byte depends on: 98 bytes on the direct path in `Flat`.
+    /// Writes down everything the next byte depends on: 99 bytes on the direct path in `Flat`.
     pub fn save(&self) -> Vec<u8> {
         let mut bytes = vec![self.first.save().len() as u8];
         bytes.extend(self.first.save());
@@ -180,7 +180,7 @@ impl ModelToCaller {
         self.step.each_bytes(s16le, |samples| append_ulaw(samples, out));
     }
 
-    /// Ends a turn: appends what the filter still holds and is as new; 6 ms (47 or 48 bytes) in `Flat`.
+    /// Ends a turn: appends what the filter still holds and is as new; 6 ms (48 bytes) in `Flat`.
     pub fn flush(&mut self, out: &mut Vec<u8>) {
         self.step.flush_each(|samples| append_ulaw(samples, out));
     }
@@ -190,7 +190,8 @@ impl ModelToCaller {
         self.step.reset();
     }
 
-    /// Writes down everything the next byte depends on: 290 bytes in `Flat`.
+    /// Writes down everything the next byte depends on: 292 bytes in `Flat`,
+    /// four more at most in the middle of a frame.
     pub fn save(&self) -> Vec<u8> {
         self.step.save()
     }

@@ -1,6 +1,6 @@
-//! From a symmetric low-pass prototype to the rows of taps that the inner loop reads.
+//! From a symmetric low-pass prototype to the table of taps that the inner loop reads.
 //!
-//! Everything here happens at compile time, in f64; only the finished rows are rounded to f32.
+//! Everything here happens at compile time, in f64; only the finished taps are rounded to f32.
 
 /// A symmetric low-pass filter, of which only the first half is written down.
 pub(crate) struct Prototype<const HALF: usize> {
@@ -8,39 +8,46 @@ pub(crate) struct Prototype<const HALF: usize> {
     pub(crate) half: [f64; HALF],
 }
 
-/// `L` rows of taps in reading order, four taps at a time: `bank[quad][row][lane]`.
+/// The taps for resampling by `L / M`, in cycles of `M` inputs and `L` outputs: `taps[cycle][input][output]`, oldest
+/// cycle first, the present one last.
 ///
-/// Row `r` makes output `r` of every `L`; its last tap meets the newest input it needs.
-pub(crate) type Quads<const L: usize> = [[[f32; 4]; L]];
+/// Output 0 of a cycle needs its first input only, output `r` the inputs up to `r * M / L`; taps for later ones, and for
+/// inputs older than the filter is long, are zero.
+pub(crate) type Taps<const L: usize, const M: usize> = [[[f32; L]; M]];
 
-/// The input that output `row` of a cycle has to wait for, counted from the cycle's first: of `M`
-/// inputs a cycle makes `L` outputs.
+/// The last input that output `row` of a cycle depends on, counted from the cycle's first.
 pub(crate) const fn newest_input(row: usize, l: usize, m: usize) -> usize {
     row * m / l
 }
 
 impl<const HALF: usize> Prototype<HALF> {
-    /// Lays out the taps for resampling by `L / M` in rows of `4 * Q`, each times `gain`.
-    ///
-    /// The gain is `L` over the prototype's sum, so that every row sums to one.
-    pub(crate) const fn bank<const L: usize, const M: usize, const Q: usize>(
+    /// Lays out the taps over `C` cycles, each times `gain`: `L` over the prototype's sum, so that the taps of
+    /// every output sum to one.
+    pub(crate) const fn lay_out<const L: usize, const M: usize, const C: usize>(
         &self,
         gain: f64,
-    ) -> [[[f32; 4]; L]; Q] {
-        assert!(4 * Q * L >= self.taps, "the rows hold the whole prototype");
+    ) -> [[[f32; L]; M]; C] {
         assert!(HALF == self.taps.div_ceil(2), "the half is a half");
-        let mut quads = [[[0.0; 4]; L]; Q];
+        let longest_row = self.taps.div_ceil(L);
+        assert!(
+            C == 1 + (longest_row - 1).div_ceil(M),
+            "all taps have a place, and no cycle is empty"
+        );
+        let mut table = [[[0.0; L]; M]; C];
         let mut at = 0;
-        while at < 4 * Q {
+        while at < C * M {
             let mut row = 0;
             while row < L {
-                let age = 4 * Q - 1 - at;
-                quads[at / 4][row][at % 4] = (self.tap(row * M % L + L * age) * gain) as f32;
+                let newest = (C - 1) * M + newest_input(row, L, M);
+                if at <= newest {
+                    table[at / M][at % M][row] =
+                        (self.tap(row * M % L + L * (newest - at)) * gain) as f32;
+                }
                 row += 1;
             }
             at += 1;
         }
-        quads
+        table
     }
 
     const fn tap(&self, i: usize) -> f64 {

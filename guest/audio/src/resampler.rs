@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::bank::Bank;
+use crate::bank::{Bank, NEW_MAX, OLD_MAX};
 use crate::{Profile, Rate};
 
 /// Converts a stream of 16-bit mono samples from one rate to another.
@@ -32,9 +32,9 @@ pub struct Resampler {
     pub(crate) profile: Profile,
     /// None where the rates are equal.
     bank: Option<Bank>,
-    /// The last inputs, oldest first; `history_len()` of them are in use.
-    history: [i16; HISTORY_MAX],
-    /// How many inputs of the present cycle are in the history already.
+    /// The last inputs, oldest first; `history_len()` of them are in use, the last `phase` belong to
+    /// a cycle that is not complete.
+    history: [i16; OLD_MAX],
     pub(crate) phase: u8,
     /// The first byte of a sample whose second has not come yet.
     pub(crate) half: Option<u8>,
@@ -44,7 +44,7 @@ impl Resampler {
     /// Begins a stream, preceded by silence. Equal rates pass samples through untouched and undelayed.
     pub fn new(from: Rate, to: Rate, profile: Profile) -> Self {
         let bank = Bank::of(from, to, profile);
-        Self { from, to, profile, bank, history: [0; HISTORY_MAX], phase: 0, half: None }
+        Self { from, to, profile, bank, history: [0; OLD_MAX], phase: 0, half: None }
     }
 
     /// The rate of what goes in.
@@ -71,9 +71,8 @@ impl Resampler {
 
     /// Ends a turn: appends what the filter still holds, as if silence followed, and is as new.
     ///
-    /// After whole frames that is `ceil(H * to / from)` samples with `H` = [`history_len`](Self::history_len), just under
-    /// twice the delay: in `Flat` 141 for 8 -> 24 kHz and 48 for 24 -> 8 kHz. Elsewhere in the stream it may be one less.
-    /// Equal rates hold nothing. Half a sample is dropped.
+    /// That is exactly [`look_back`](Self::look_back) inputs' worth, just under twice the delay: in `Flat` 141 samples
+    /// for 8 -> 24 kHz and 48 for 24 -> 8 kHz. Equal rates hold nothing. Half a sample is dropped.
     pub fn flush(&mut self, out: &mut Vec<i16>) {
         self.flush_each(|samples| out.extend_from_slice(samples));
     }
@@ -83,32 +82,31 @@ impl Resampler {
         *self = Self::new(self.from, self.to, self.profile);
     }
 
-    /// How many past inputs the filter looks back to.
-    pub fn history_len(&self) -> usize {
-        self.bank.map_or(0, Bank::history)
+    /// How many inputs the filter looks back to: 47 for 8 -> 24 kHz, 144 for 24 -> 8 kHz in `Flat`.
+    pub fn look_back(&self) -> usize {
+        self.bank.map_or(0, |bank| bank.past_cycles() * bank.cycle().0)
     }
 
-    /// Hands on the outputs of `input`, some milliseconds at a time.
+    /// Hands on the outputs of `input`, 20 ms at a time.
     pub(crate) fn each(&mut self, input: &[i16], mut hand_on: impl FnMut(&[i16])) {
         let Some(bank) = self.bank else {
             return hand_on(input);
         };
-        let past = bank.history();
-        let (_, cycle) = bank.cycle();
         for block in input.chunks(self.from.frame_samples()) {
-            let mut window = [0.0; HISTORY_MAX + BLOCK_MAX];
-            let window = &mut window[..past + block.len()];
-            for (to, from) in window.iter_mut().zip(self.history[..past].iter().chain(block)) {
-                *to = f32::from(*from);
-            }
-            let mut out = [0; BLOCK_MAX + 1];
-            let written = bank.convert(window, usize::from(self.phase), &mut out);
+            let mut window = [0; OLD_MAX + NEW_MAX];
+            let old = self.history().len();
+            let window = &mut window[..old + block.len()];
+            window[..old].copy_from_slice(self.history());
+            window[old..].copy_from_slice(block);
+
+            let mut out = [0; _];
+            let written = bank.convert(window, block.len(), &mut out);
             hand_on(&out[..written]);
 
-            self.phase = ((usize::from(self.phase) + block.len()) % cycle) as u8;
-            let kept = past.saturating_sub(block.len());
-            self.history.copy_within(past - kept..past, 0);
-            self.history[kept..past].copy_from_slice(&block[block.len() - (past - kept)..]);
+            let (cycle, _) = bank.cycle();
+            self.phase = (window.len() % cycle) as u8;
+            let kept = self.history_len();
+            self.history[..kept].copy_from_slice(&window[window.len() - kept..]);
         }
     }
 
@@ -120,8 +118,8 @@ impl Resampler {
             bytes = rest;
         }
         let (pairs, odd) = bytes.as_chunks::<2>();
-        for pairs in pairs.chunks(BLOCK_MAX) {
-            let mut block = [0; BLOCK_MAX];
+        for pairs in pairs.chunks(NEW_MAX) {
+            let mut block = [0; NEW_MAX];
             for (to, from) in block.iter_mut().zip(pairs) {
                 *to = i16::from_le_bytes(*from);
             }
@@ -132,10 +130,11 @@ impl Resampler {
 
     /// The same for the end of a turn.
     pub(crate) fn flush_each(&mut self, hand_on: impl FnMut(&[i16])) {
-        self.each(&[0; HISTORY_MAX][..self.history_len()], hand_on);
+        self.each(&[0; OLD_MAX][..self.look_back()], hand_on);
         self.reset();
     }
 
+    /// What the next outputs depend on beside the next inputs: the past cycles and the begun one.
     pub(crate) fn history(&self) -> &[i16] {
         &self.history[..self.history_len()]
     }
@@ -145,9 +144,13 @@ impl Resampler {
         &mut self.history[..len]
     }
 
+    fn history_len(&self) -> usize {
+        self.look_back() + usize::from(self.phase)
+    }
+
     /// Inputs per cycle; the phase is below it.
     pub(crate) fn cycle(&self) -> u8 {
-        self.bank.map_or(1, |bank| bank.cycle().1 as u8)
+        self.bank.map_or(1, |bank| bank.cycle().0 as u8)
     }
 }
 
@@ -171,8 +174,3 @@ pub(crate) fn append_bytes(samples: &[i16], out: &mut Vec<u8>) {
         *to = from.to_le_bytes();
     }
 }
-
-/// The longest history: `Strict`, 24 -> 8 and 24 -> 16 kHz at 168 taps, less the newest input.
-const HISTORY_MAX: usize = 167;
-/// The longest block, in and out: 20 ms at 24 kHz.
-const BLOCK_MAX: usize = Rate::Hz24000.frame_samples();

@@ -4,8 +4,8 @@
 //! passes can only be other audio.
 //!
 //! A resampler is: version, rates and profile (two bits each: from, to, profile), phase with the top bit set if a
-//! byte waits, that byte or 0, then the history as little-endian samples: 98 bytes for 8 -> 24 kHz, 290 for 24 -> 8 kHz in
-//! `Flat`.
+//! byte waits, that byte or 0, then the history as little-endian samples. In `Flat` that makes 98 bytes for 8 -> 24 kHz
+//! and 292, 294 or 296 for 24 -> 8 kHz.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -49,7 +49,7 @@ impl core::error::Error for LoadError {}
 impl Resampler {
     /// Writes down everything the next sample depends on.
     pub fn save(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER + 2 * self.history_len());
+        let mut bytes = Vec::with_capacity(HEADER + 2 * self.history().len());
         bytes.extend([
             VERSION,
             rate_code(self.from) | rate_code(self.to) << 2 | profile_code(self.profile) << 4,
@@ -77,13 +77,13 @@ impl Resampler {
         }
         let mut resampler =
             Self::new(rate(settings & 3)?, rate(settings >> 2 & 3)?, profile(settings >> 4)?);
-        let expected = HEADER + 2 * resampler.history_len();
-        if bytes.len() != expected {
-            return Err(LoadError::Length { expected, found: bytes.len() });
-        }
         resampler.phase = phase & !BYTE_WAITS;
         if resampler.phase >= resampler.cycle() {
             return Err(LoadError::Field("phase"));
+        }
+        let expected = HEADER + 2 * resampler.history().len();
+        if bytes.len() != expected {
+            return Err(LoadError::Length { expected, found: bytes.len() });
         }
         resampler.half = match (phase & BYTE_WAITS != 0, half) {
             (true, half) => Some(half),

@@ -10,7 +10,7 @@ fn any_chunking_gives_the_same_samples() {
     let mut seed = Seed(1);
     for (from, to) in PAIRS {
         for profile in PROFILES {
-            let input = noise(&mut seed, 5_003);
+            let input = noise(&mut seed, 2_003);
             let whole = resample(&input, from, to, profile);
             let frame = from.frame_samples();
             for sizes in [vec![frame], vec![7], vec![1], vec![480, 1, 2, 333], random(&mut seed)] {
@@ -29,7 +29,7 @@ fn any_chunking_gives_the_same_samples() {
 fn odd_bytes_wait_for_their_other_half() {
     let mut seed = Seed(2);
     for (from, to) in PAIRS {
-        let input = noise(&mut seed, 5_003);
+        let input = noise(&mut seed, 2_003);
         let whole = bytes(&resample(&input, from, to, Profile::Flat));
         for sizes in [vec![1], vec![3], vec![961], vec![1, 2, 0, 5, 1_000], random(&mut seed)] {
             let mut resampler = Resampler::new(from, to, Profile::Flat);
@@ -90,7 +90,7 @@ fn flush_brings_out_the_whole_tail_and_leaves_silence_behind() {
                 resampler.process(&input, &mut out);
                 resampler.flush(&mut out);
 
-                let tail = resampler.history_len();
+                let tail = resampler.look_back();
                 assert_eq!(out.len(), expected_len(len + tail, from, to));
                 let mut and_silence = input.clone();
                 and_silence.resize(len + tail + 600, 0);
@@ -108,8 +108,9 @@ fn flush_has_the_lengths_its_documentation_gives() {
     for (from, to, fed, expected) in [
         (Rate::Hz8000, Rate::Hz24000, 160, 141),
         (Rate::Hz24000, Rate::Hz8000, 480, 48),
-        (Rate::Hz24000, Rate::Hz8000, 481, 47),
-        (Rate::Hz24000, Rate::Hz8000, 482, 48),
+        (Rate::Hz24000, Rate::Hz8000, 481, 48),
+        (Rate::Hz16000, Rate::Hz24000, 321, 72),
+        (Rate::Hz24000, Rate::Hz16000, 481, 48),
     ] {
         let mut resampler = Resampler::new(from, to, Profile::Flat);
         resampler.process(&vec![1; fed], &mut Vec::new());
@@ -137,10 +138,10 @@ fn a_restored_resampler_goes_on_bit_by_bit() {
     let mut seed = Seed(5);
     for (from, to) in PAIRS {
         for profile in PROFILES {
-            let input = bytes(&noise(&mut seed, 700));
+            let input = bytes(&noise(&mut seed, 300));
             let mut whole = Vec::new();
             Resampler::new(from, to, profile).process_bytes(&input, &mut whole);
-            for at in (0..input.len()).step_by(3) {
+            for at in (0..input.len()).step_by(5) {
                 let mut first = Resampler::new(from, to, profile);
                 let mut out = Vec::new();
                 first.process_bytes(&input[..at], &mut out);
@@ -177,7 +178,7 @@ fn a_call_restored_at_any_point_goes_on_bit_by_bit() {
         }
     }
 
-    let pcm = bytes(&noise(&mut seed, 700));
+    let pcm = bytes(&noise(&mut seed, 300));
     let mut whole = Vec::new();
     ModelToCaller::default().process(&pcm, &mut whole);
     for at in 0..pcm.len() {
@@ -228,7 +229,7 @@ fn a_flushed_call_is_as_new() {
     mouth.process(&[0x12; 333], &mut Vec::new());
     let mut tail = Vec::new();
     mouth.flush(&mut tail);
-    assert!((47..=48).contains(&tail.len()));
+    assert_eq!(tail.len(), 48);
     assert_eq!(mouth.save(), ModelToCaller::default().save());
 }
 
@@ -275,7 +276,8 @@ fn hostile_state_is_refused_and_never_panics() {
     assert_eq!(with(1, 0b11_0000), Err(LoadError::Field("profile")));
     assert_eq!(with(1, 0b100_0000), Err(LoadError::Field("profile")));
     assert_eq!(with(2, 3), Err(LoadError::Field("phase")));
-    assert_eq!(with(2, 0), Err(LoadError::Field("waiting byte")));
+    assert!(matches!(with(2, 0x80), Err(LoadError::Length { .. })));
+    assert_eq!(with(2, 2), Err(LoadError::Field("waiting byte")));
 }
 
 #[test]
@@ -345,7 +347,7 @@ fn cut<'a, T>(mut input: &'a [T], sizes: &[usize]) -> Vec<&'a [T]> {
 }
 
 fn random(seed: &mut Seed) -> Vec<usize> {
-    (0..50).map(|_| seed.next() as usize % 1_500).chain([1]).collect()
+    (0..50).map(|_| seed.next() as usize % 700).chain([1]).collect()
 }
 
 fn bytes(samples: &[i16]) -> Vec<u8> {
@@ -354,7 +356,7 @@ fn bytes(samples: &[i16]) -> Vec<u8> {
 
 /// Bytes of about the shape of a saved state, most of them not quite.
 fn random_state(seed: &mut Seed) -> Vec<u8> {
-    let lengths = [68, 98, 132, 146, 194, 196, 230, 290, 338, 400];
+    let lengths = [4, 68, 98, 100, 148, 196, 292, 340];
     let len = lengths[seed.next() as usize % lengths.len()] + seed.next() as usize % 2;
     let mut bytes: Vec<u8> = (0..len).map(|_| seed.next() as u8).collect();
     for at in 0..2 {
