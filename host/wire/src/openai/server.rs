@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::normalise::{self, Place};
 use super::verdict::{ErrorKind, classify_error, without_keys};
 use super::{Dialect, SessionAudio};
-use crate::json::{LooseU64, Text, decode_audio, loose_u64, where_broken};
+use crate::json::{LooseU64, Text, decode_audio, loggable, loose_u64, where_broken};
 use crate::limits::DELTA_BYTES_MAX;
 
 /// An event of the server, in GA names whatever the dialect.
@@ -63,7 +63,7 @@ pub enum ServerEvent {
     },
     /// Everything else, also what is newer than this code.
     Other {
-        /// The event's `type`.
+        /// The event's `type`, cut to a length and an alphabet that are safe to log.
         kind: String,
         /// The event.
         json: String,
@@ -126,7 +126,7 @@ impl ServerEvent {
             match normalise::place(&delta.kind.0) {
                 Place::Audio => return delta.into_audio().map(Events::from),
                 Place::Verbatim => {
-                    let kind = delta.kind.0.into_owned();
+                    let kind = loggable(&delta.kind.0);
                     return Ok(Self::Other { kind, json: text.to_owned() }.into());
                 }
                 Place::Tree => {}
@@ -202,7 +202,7 @@ fn from_tree(
             Ok(ServerEvent::SessionUpdated { audio, json }.into())
         }
         "error" => Ok(error(event, text).into()),
-        "conversation.item.created" => Ok(item_created(event)),
+        "conversation.item.created" => Ok(item_created(event, dialect)),
         _ if normalise::place(&kind) == Place::Audio => {
             let own = |name| text_in(&event, name).unwrap_or_default().to_owned();
             let index = event.get("content_index").and_then(loose_u64);
@@ -217,7 +217,7 @@ fn from_tree(
                     changed = true;
                     name.to_owned()
                 }
-                None => kind,
+                None => loggable(&kind),
             };
             let json = written(event, text, changed);
             Ok(ServerEvent::Other { kind, json }.into())
@@ -227,8 +227,8 @@ fn from_tree(
 
 /// The beta says once that an item exists, GA says that it was added and, later, that it is done. An
 /// item still in progress is therefore only added: its end shows in `response.output_item.done`.
-fn item_created(mut event: Map<String, Value>) -> Events {
-    normalise::content(&mut event, Dialect::Beta);
+fn item_created(mut event: Map<String, Value>, dialect: Dialect) -> Events {
+    normalise::content(&mut event, dialect);
     let in_progress = event
         .get("item")
         .and_then(|item| item.get("status"))
