@@ -186,3 +186,141 @@ static LOW_LATENCY_16_24: [[[f32; 3]; 2]; 17] = c::LOW_LATENCY_3.lay_out(1.0);
 static LOW_LATENCY_24_16: [[[f32; 2]; 3]; 17] = c::LOW_LATENCY_48K.lay_out(2.0 / 3.0);
 static LOW_LATENCY_24_8: [[[f32; 1]; 3]; 33] = c::LOW_LATENCY_3.lay_out(1.0 / 3.0);
 static LOW_LATENCY_16_8: [[[f32; 1]; 2]; 32] = c::LOW_LATENCY_2.lay_out(1.0 / 2.0);
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::f64::consts::TAU;
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn ties_go_to_the_even_neighbour_and_loud_sums_saturate() {
+        for (sum, sample) in [
+            (0.5, 0),
+            (1.5, 2),
+            (2.5, 2),
+            (-0.5, 0),
+            (-1.5, -2),
+            (-2.5, -2),
+            (-0.0, 0),
+            (0.500_001, 1),
+            (32_766.5, 32_766),
+            (32_767.4, 32_767),
+            (40_000.0, 32_767),
+            (-32_768.6, -32_768),
+            (-1e9, -32_768),
+        ] {
+            assert_eq!(to_sample(sum), sample, "{sum}");
+        }
+    }
+
+    #[test]
+    fn the_taps_of_every_output_sum_to_one_so_that_dc_is_exact() {
+        for (from, to, profile, bank) in banks() {
+            for (row, taps) in rows(bank).iter().enumerate() {
+                // 2^-17 of full scale would be a quarter of a sample.
+                let off = taps.iter().map(|tap| f64::from(*tap)).sum::<f64>() - 1.0;
+                assert!(off.abs() < 2e-7, "{from:?} to {to:?}, {profile}, row {row}: {off:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_designs_themselves_hold_100_db() {
+        for (from, to, profile, bank) in banks() {
+            let narrow = from == Rate::Hz8000 || to == Rate::Hz8000;
+            let scale = if narrow { 1.0 } else { 2.0 };
+            let (pass, stop, ripple_db, stop_db) = match profile {
+                Profile::Strict if from.hz() > to.hz() => (3_400.0, 4_000.0, 0.021, -94.0),
+                Profile::Flat | Profile::Strict => (3_500.0, 4_500.0, 0.001, -100.0),
+                Profile::LowLatency => (3_400.0, 4_600.0, 0.011, -100.0),
+            };
+            // The outputs' rows, interleaved, are one filter at the rate at which both meet.
+            let (inputs, outputs) = bank.cycle();
+            let meeting = f64::from(to.hz()) * inputs as f64;
+            let filter = prototype(bank);
+            let gain = |hz: f64| 20.0 * (response(&filter, hz / meeting) / outputs as f64).log10();
+            for step in 0..=100 {
+                let hz = pass * scale * f64::from(step) / 100.0;
+                let db = gain(hz);
+                assert!(db.abs() < ripple_db, "{from:?} to {to:?}, {profile}: {db} dB at {hz} Hz");
+                let hz = stop * scale + (meeting / 2.0 - stop * scale) * f64::from(step) / 100.0;
+                let db = gain(hz);
+                assert!(db < stop_db, "{from:?} to {to:?}, {profile}: {db} dB at {hz} Hz");
+            }
+        }
+    }
+
+    /// A product is a multiple of a tap's last bit, at least 2^-24 of the tap; so a sum that is not zero is as large, and
+    /// an f32 becomes denormal only below 1e-38.
+    #[test]
+    fn no_sum_can_come_near_the_denormal_numbers() {
+        for (from, to, profile, bank) in banks() {
+            for tap in rows(bank).into_iter().flatten().filter(|tap| *tap != 0.0) {
+                assert!(tap.abs() > 1e-9, "{from:?} to {to:?}, {profile}: {tap}");
+            }
+        }
+    }
+
+    fn banks() -> Vec<(Rate, Rate, Profile, Bank)> {
+        let rates = [Rate::Hz8000, Rate::Hz16000, Rate::Hz24000];
+        let profiles = [Profile::Flat, Profile::Strict, Profile::LowLatency];
+        let mut banks = Vec::new();
+        for from in rates {
+            for to in rates {
+                for profile in profiles {
+                    banks.extend(Bank::of(from, to, profile).map(|bank| (from, to, profile, bank)));
+                }
+            }
+        }
+        assert_eq!(banks.len(), 18);
+        banks
+    }
+
+    /// The taps of every output of a cycle, newest input first.
+    fn rows(bank: Bank) -> Vec<Vec<f32>> {
+        fn of<const L: usize, const M: usize>(taps: &Taps<L, M>) -> Vec<Vec<f32>> {
+            let inputs = taps.as_flattened();
+            let row = |row: usize| {
+                let newest = inputs.len() - M + row * M / L;
+                inputs[..=newest].iter().rev().map(|taps| taps[row]).collect()
+            };
+            (0..L).map(row).collect()
+        }
+        match bank {
+            Bank::By3Of1(taps) => of(taps),
+            Bank::By2Of1(taps) => of(taps),
+            Bank::By3Of2(taps) => of(taps),
+            Bank::By2Of3(taps) => of(taps),
+            Bank::By1Of3(taps) => of(taps),
+            Bank::By1Of2(taps) => of(taps),
+        }
+    }
+
+    /// The filter at the rate at which inputs and outputs meet, put together again from its rows.
+    fn prototype(bank: Bank) -> Vec<f32> {
+        let (m, l) = bank.cycle();
+        let rows = rows(bank);
+        let mut filter = std::vec![0.0; rows.iter().map(|row| row.len() * l).max().unwrap() + l];
+        for (row, taps) in rows.iter().enumerate() {
+            for (age, tap) in taps.iter().enumerate() {
+                filter[row * m % l + l * age] = *tap;
+            }
+        }
+        filter
+    }
+
+    /// The magnitude at a frequency given as a part of the sampling rate.
+    fn response(filter: &[f32], frequency: f64) -> f64 {
+        let (mut re, mut im) = (0.0, 0.0);
+        for (i, tap) in filter.iter().enumerate() {
+            let (sin, cos) = (TAU * frequency * i as f64).sin_cos();
+            re += f64::from(*tap) * cos;
+            im += f64::from(*tap) * sin;
+        }
+        re.hypot(im)
+    }
+}

@@ -1,9 +1,12 @@
 //! How a stream behaves whatever it says: counts, chunks, saving, silence.
 
 mod common;
+#[path = "common/seed.rs"]
+mod seed;
 
-use common::{PAIRS, PROFILES, Seed, noise, resample};
+use common::{PAIRS, PROFILES, resample};
 use cordboard_audio::{CallerToModel, LoadError, ModelToCaller, Path, Profile, Rate, Resampler};
+use seed::{Seed, noise};
 
 #[test]
 fn any_chunking_gives_the_same_samples() {
