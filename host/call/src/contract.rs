@@ -2,7 +2,10 @@
 //!
 //! Field meanings, units and limits are those of the WIT file; only `tenant` translates between
 //! these and the bindings, so that this crate needs no wasmtime.
-#![expect(missing_docs, reason = "wit/tenant.wit documents every field once; two texts would drift")]
+#![expect(
+    missing_docs,
+    reason = "wit/tenant.wit documents every field once; two texts would drift"
+)]
 
 /// Milliseconds since the call began.
 pub type Millis = u64;
