@@ -122,8 +122,9 @@ impl CallerToModel {
 
     /// Writes down everything the next byte depends on: 99 bytes on the direct path in `Flat`.
     pub fn save(&self) -> Vec<u8> {
-        let mut bytes = vec![self.first.save().len() as u8];
-        bytes.extend(self.first.save());
+        let first = self.first.save();
+        let mut bytes = vec![first.len() as u8];
+        bytes.extend(first);
         bytes.extend(self.second.iter().flat_map(Resampler::save));
         bytes
     }

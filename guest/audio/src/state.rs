@@ -5,7 +5,9 @@
 //!
 //! A resampler is: version, rates and profile (two bits each: from, to, profile), phase with the top bit set if a
 //! byte waits, that byte or 0, then the history as little-endian samples. In `Flat` that makes 98 bytes for 8 -> 24 kHz
-//! and 292, 294 or 296 for 24 -> 8 kHz.
+//! and 292, 294 or 296 for 24 -> 8 kHz. [`ModelToCaller`](crate::ModelToCaller) is its resampler;
+//! [`CallerToModel`](crate::CallerToModel) is the length of the first resampler in a byte, the first, and the second if
+//! there is one.
 
 use alloc::vec::Vec;
 use core::fmt;
