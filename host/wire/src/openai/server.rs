@@ -65,7 +65,7 @@ pub enum ServerEvent {
     Other {
         /// The event's `type`, cut to a length and an alphabet that are safe to log.
         kind: String,
-        /// The event.
+        /// The event: JSON by its grammar, which allows half a surrogate pair and `1e999`.
         json: String,
     },
 }
