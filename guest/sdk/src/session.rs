@@ -1,0 +1,435 @@
+//! What a tenant wants of the model, and the `session.update` that asks for it.
+//!
+//! Every update asserts both audio formats: one that left them out would put a compatible server back
+//! to its default, and the caller would hear noise.
+
+use cordboard_audio::{Path, Profile};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::{Dialect, tools::Tool, voice::Voice};
+
+/// The agent a tenant puts on the line. [`Session::default`] is a plain assistant that greets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    /// What the agent is and how it behaves.
+    pub instructions: String,
+    /// Whose voice; fixed by the model server once the agent has spoken.
+    pub voice: Voice,
+    /// The first words, spoken by the model; `None` waits for the caller to speak.
+    pub greeting: Option<Greeting>,
+    /// When a turn of the caller begins and ends; `None` leaves that to the tenant.
+    pub turn_detection: Option<TurnDetection>,
+    /// Turns the caller's words into text; without it there is no transcript of the caller.
+    pub transcription: Option<Transcription>,
+    /// A filter before turn detection and model.
+    pub noise_reduction: Option<NoiseReduction>,
+    /// What the agent can do besides talking.
+    pub tools: Vec<Tool>,
+    /// Tokens per response, 1 to 4096; `None` is the server's maximum.
+    pub max_output_tokens: Option<u32>,
+    /// 0.6 to 1.2; sent only in the beta dialect, GA has no such field.
+    pub temperature: Option<f64>,
+    /// Rate of speech, 0.25 to 1.5.
+    pub speed: Option<f64>,
+    /// The audio format between host and model.
+    pub audio: Audio,
+    /// The filters between line and model, with [`Audio::Pcm16`].
+    pub profile: Profile,
+    /// By which rates the caller's voice goes up, with [`Audio::Pcm16`].
+    pub path: Path,
+    /// False lets the agent finish, whatever the caller says meanwhile.
+    pub barge_in: bool,
+    /// What to do about a silent caller.
+    pub idle: Option<Idle>,
+}
+
+impl Default for Session {
+    fn default() -> Session {
+        Session {
+            instructions: "You are a friendly assistant on the telephone. Keep your answers short."
+                .into(),
+            voice: Voice::default(),
+            greeting: Some(Greeting::Prompt("Greet the caller and ask how you can help.".into())),
+            turn_detection: Some(TurnDetection::default()),
+            transcription: Some(Transcription::default()),
+            noise_reduction: None,
+            tools: Vec::new(),
+            max_output_tokens: None,
+            temperature: None,
+            speed: None,
+            audio: Audio::Pcm16,
+            profile: Profile::default(),
+            path: Path::default(),
+            barge_in: true,
+            idle: None,
+        }
+    }
+}
+
+/// How the agent opens the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Greeting {
+    /// Exactly these words.
+    Say(String),
+    /// Whatever the model makes of these instructions.
+    Prompt(String),
+}
+
+/// The audio format between host and model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audio {
+    /// PCM16 at 24 kHz, the model's best; the SDK converts.
+    #[default]
+    Pcm16,
+    /// The telephone's own mu-law both ways; frames pass untouched.
+    Pcmu,
+}
+
+/// A format as the model server names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ModelAudioFormat {
+    Pcm16,
+    Pcmu,
+    Pcma,
+}
+
+impl ModelAudioFormat {
+    fn json(self) -> Value {
+        match self {
+            // G.711 takes no `rate` key.
+            ModelAudioFormat::Pcm16 => json!({"type": "audio/pcm", "rate": 24_000}),
+            ModelAudioFormat::Pcmu => json!({"type": "audio/pcmu"}),
+            ModelAudioFormat::Pcma => json!({"type": "audio/pcma"}),
+        }
+    }
+
+    pub(crate) fn bytes_per_ms(self) -> u32 {
+        match self {
+            ModelAudioFormat::Pcm16 => 48,
+            ModelAudioFormat::Pcmu | ModelAudioFormat::Pcma => 8,
+        }
+    }
+}
+
+impl From<Audio> for ModelAudioFormat {
+    fn from(audio: Audio) -> ModelAudioFormat {
+        match audio {
+            Audio::Pcm16 => ModelAudioFormat::Pcm16,
+            Audio::Pcmu => ModelAudioFormat::Pcmu,
+        }
+    }
+}
+
+/// When a turn of the caller begins and ends, as the model server decides it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TurnDetection {
+    /// By loudness.
+    ServerVad {
+        /// 0 to 1; higher needs a louder voice.
+        #[serde(default = "threshold")]
+        threshold: f64,
+        /// Milliseconds of audio kept from before the detected start.
+        #[serde(default = "prefix_padding_ms")]
+        prefix_padding_ms: u32,
+        /// Milliseconds of silence that end a turn. Always sent: the server's own default changed.
+        #[serde(default = "silence_duration_ms")]
+        silence_duration_ms: u32,
+        /// Milliseconds without speech after which the model speaks by itself, 5000 to 30000.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        idle_timeout_ms: Option<u32>,
+        /// The server responds by itself after a turn.
+        #[serde(default = "yes")]
+        create_response: bool,
+        /// The server cancels a running response by itself when the caller speaks.
+        #[serde(default = "yes")]
+        interrupt_response: bool,
+    },
+    /// By meaning: waits longer while a sentence is unfinished.
+    SemanticVad {
+        /// How soon a turn ends.
+        #[serde(default)]
+        eagerness: Eagerness,
+        /// As for `server_vad`.
+        #[serde(default = "yes")]
+        create_response: bool,
+        /// As for `server_vad`.
+        #[serde(default = "yes")]
+        interrupt_response: bool,
+    },
+}
+
+impl Default for TurnDetection {
+    fn default() -> TurnDetection {
+        TurnDetection::ServerVad {
+            threshold: threshold(),
+            prefix_padding_ms: prefix_padding_ms(),
+            silence_duration_ms: silence_duration_ms(),
+            idle_timeout_ms: None,
+            create_response: true,
+            interrupt_response: true,
+        }
+    }
+}
+
+impl TurnDetection {
+    /// Checks the ranges that the model server would refuse.
+    ///
+    /// # Errors
+    ///
+    /// Says which field is out of which range.
+    pub fn check(&self) -> Result<(), String> {
+        if let TurnDetection::ServerVad { threshold, idle_timeout_ms, .. } = self {
+            if !(0.0..=1.0).contains(threshold) {
+                return Err(format!("threshold is {threshold}, but must be 0 to 1"));
+            }
+            if let Some(ms) = idle_timeout_ms.filter(|ms| !(5_000..=30_000).contains(ms)) {
+                return Err(format!("idle_timeout_ms is {ms}, but must be 5000 to 30000"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn creates_response(&self) -> bool {
+        match self {
+            TurnDetection::ServerVad { create_response, .. }
+            | TurnDetection::SemanticVad { create_response, .. } => *create_response,
+        }
+    }
+
+    pub(crate) fn interrupts_response(&self) -> bool {
+        match self {
+            TurnDetection::ServerVad { interrupt_response, .. }
+            | TurnDetection::SemanticVad { interrupt_response, .. } => *interrupt_response,
+        }
+    }
+
+    fn json(&self, barge_in: bool) -> Value {
+        let mut json = serde_json::to_value(self).expect("a plain struct has a JSON form");
+        if !barge_in {
+            json["interrupt_response"] = Value::Bool(false);
+        }
+        json
+    }
+}
+
+/// How soon `semantic_vad` takes a turn as ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Eagerness {
+    /// The server's choice, which is medium.
+    #[default]
+    Auto,
+    /// Waits up to about 8 s.
+    Low,
+    /// Waits up to about 4 s.
+    Medium,
+    /// Waits up to about 2 s.
+    High,
+}
+
+/// The model that writes down what the caller says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transcription {
+    /// The transcribing model.
+    #[serde(default = "transcription_model")]
+    pub model: String,
+    /// The caller's language, ISO 639-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Words to expect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+}
+
+impl Default for Transcription {
+    fn default() -> Transcription {
+        Transcription { model: transcription_model(), language: None, prompt: None }
+    }
+}
+
+/// A filter before turn detection and model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoiseReduction {
+    /// A handset or headset.
+    NearField,
+    /// A speakerphone.
+    FarField,
+}
+
+/// What to do about a caller who says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Idle {
+    /// Milliseconds of silence on both sides before the agent asks.
+    pub nudge_after_ms: u32,
+    /// What the agent is told to do then.
+    #[serde(default = "nudge")]
+    pub nudge: String,
+    /// Milliseconds of silence after the nudge before the line is hung up; absent: never.
+    #[serde(default)]
+    pub hang_up_after_ms: Option<u32>,
+}
+
+impl Session {
+    /// The `session` object for this dialect, as GA names it.
+    ///
+    /// `with_voice` is false once the agent has spoken: a voice that differs would get the whole
+    /// update refused.
+    pub(crate) fn json(
+        &self,
+        dialect: Dialect,
+        format: ModelAudioFormat,
+        with_voice: bool,
+    ) -> Value {
+        let mut input = Map::new();
+        input.insert("format".into(), format.json());
+        let turn_detection = self.turn_detection.as_ref().map(|turns| turns.json(self.barge_in));
+        input.insert("turn_detection".into(), json!(turn_detection));
+        input.insert("transcription".into(), json!(self.transcription));
+        let noise_reduction = self.noise_reduction.map(|kind| json!({"type": kind}));
+        input.insert("noise_reduction".into(), json!(noise_reduction));
+
+        let mut output = Map::new();
+        output.insert("format".into(), format.json());
+        if with_voice {
+            output.insert("voice".into(), self.voice.json(dialect));
+        }
+        if let Some(speed) = self.speed {
+            output.insert("speed".into(), json!(speed));
+        }
+
+        let mut session = Map::new();
+        session.insert("type".into(), json!("realtime"));
+        session.insert("output_modalities".into(), json!(["audio"]));
+        session.insert("instructions".into(), json!(self.instructions));
+        session.insert("audio".into(), json!({"input": input, "output": output}));
+        let tools: Vec<Value> = self.tools.iter().map(Tool::json).collect();
+        session.insert("tools".into(), json!(tools));
+        session.insert("tool_choice".into(), json!("auto"));
+        let max_output_tokens = self.max_output_tokens.map_or(json!("inf"), |max| json!(max));
+        session.insert("max_output_tokens".into(), max_output_tokens);
+        if let (Dialect::Beta, Some(temperature)) = (dialect, self.temperature) {
+            session.insert("temperature".into(), json!(temperature));
+        }
+        Value::Object(session)
+    }
+
+    /// The least a session needs, for a server that refused the whole.
+    pub(crate) fn minimal_json(&self, format: ModelAudioFormat) -> Value {
+        json!({
+            "type": "realtime",
+            "instructions": self.instructions,
+            "audio": {"input": {"format": format.json()}, "output": {"format": format.json()}},
+        })
+    }
+
+    /// The instructions of the greeting, if there is one.
+    pub(crate) fn greeting_instructions(&self) -> Option<String> {
+        match self.greeting.as_ref()? {
+            Greeting::Say(words) => Some(self.saying(words)),
+            Greeting::Prompt(prompt) => Some(self.prompting(prompt)),
+        }
+    }
+
+    /// Instructions for saying exactly these words. A response's own instructions replace the
+    /// session's, so those go along to keep language, manner and accent.
+    pub(crate) fn saying(&self, words: &str) -> String {
+        format!("{}\n\nNow say exactly this and nothing else:\n{words}", self.instructions)
+    }
+
+    pub(crate) fn prompting(&self, prompt: &str) -> String {
+        format!("{}\n\n{prompt}", self.instructions)
+    }
+
+    pub(crate) fn interrupts_response(&self) -> bool {
+        self.barge_in
+            && self.turn_detection.as_ref().is_some_and(TurnDetection::interrupts_response)
+    }
+
+    pub(crate) fn creates_response(&self) -> bool {
+        self.turn_detection.as_ref().is_some_and(TurnDetection::creates_response)
+    }
+}
+
+fn threshold() -> f64 {
+    0.5
+}
+
+fn prefix_padding_ms() -> u32 {
+    300
+}
+
+fn silence_duration_ms() -> u32 {
+    500
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn transcription_model() -> String {
+    "gpt-transcribe".into()
+}
+
+fn nudge() -> String {
+    "The caller has been silent. Ask in one short sentence whether they are still there.".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_update_asserts_both_formats_and_the_type() {
+        for (format, expected) in [
+            (ModelAudioFormat::Pcm16, json!({"type": "audio/pcm", "rate": 24000})),
+            (ModelAudioFormat::Pcmu, json!({"type": "audio/pcmu"})),
+            (ModelAudioFormat::Pcma, json!({"type": "audio/pcma"})),
+        ] {
+            let session = Session::default();
+            for json in [
+                session.json(Dialect::Ga, format, true),
+                session.json(Dialect::Ga, format, false),
+                session.minimal_json(format),
+            ] {
+                assert_eq!(json["type"], "realtime");
+                assert_eq!(json["audio"]["input"]["format"], expected);
+                assert_eq!(json["audio"]["output"]["format"], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn temperature_goes_to_servers_of_the_beta_dialect_alone() {
+        let session = Session { temperature: Some(0.8), ..Session::default() };
+        let json = |dialect| session.json(dialect, ModelAudioFormat::Pcm16, true);
+        assert_eq!(json(Dialect::Beta)["temperature"], 0.8);
+        assert!(json(Dialect::Ga).get("temperature").is_none());
+    }
+
+    #[test]
+    fn manual_turns_are_asked_for_by_an_explicit_null() {
+        let session = Session { turn_detection: None, ..Session::default() };
+        let json = session.json(Dialect::Ga, ModelAudioFormat::Pcm16, true);
+        assert_eq!(json["audio"]["input"].get("turn_detection"), Some(&Value::Null));
+    }
+
+    #[test]
+    fn without_barge_in_the_server_is_told_not_to_interrupt_either() {
+        let session = Session { barge_in: false, ..Session::default() };
+        let json = session.json(Dialect::Ga, ModelAudioFormat::Pcm16, true);
+        assert_eq!(json["audio"]["input"]["turn_detection"]["interrupt_response"], false);
+    }
+
+    #[test]
+    fn turn_detection_out_of_range_is_named() {
+        let turns: TurnDetection =
+            serde_json::from_value(json!({"type": "server_vad", "threshold": 2.0})).unwrap();
+        assert!(turns.check().unwrap_err().contains("threshold"));
+    }
+}

@@ -1,0 +1,37 @@
+//! The one sound the SDK makes itself.
+
+use std::f32::consts::TAU;
+
+/// Three beeps of 425 Hz, 200 ms each with 200 ms between: a congestion tone, known everywhere.
+pub(crate) fn three_beeps(sample_rate: u32) -> Vec<i16> {
+    let beep = (sample_rate / 5) as usize;
+    (0..beep * 5)
+        .map(|at| {
+            if (at / beep) % 2 == 1 {
+                return 0;
+            }
+            let turns = at as f32 * FREQUENCY_HZ / sample_rate as f32;
+            // Ramps of 5 ms keep the edges from clicking.
+            let edge = (at % beep).min(beep - 1 - at % beep) as f32 * 200.0 / sample_rate as f32;
+            ((turns.fract() * TAU).sin() * AMPLITUDE * edge.min(1.0)) as i16
+        })
+        .collect()
+}
+
+const FREQUENCY_HZ: f32 = 425.0;
+/// About -12 dB of full scale: audible, not startling.
+const AMPLITUDE: f32 = 8_000.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tone_is_a_second_long_and_starts_and_ends_in_silence() {
+        let tone = three_beeps(8_000);
+        assert_eq!(tone.len(), 8_000);
+        assert_eq!((tone[0], tone[7_999]), (0, 0));
+        assert!(tone.iter().any(|sample| *sample > 7_000));
+        assert!(tone[1_600..3_200].iter().all(|sample| *sample == 0));
+    }
+}
