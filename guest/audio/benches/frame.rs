@@ -6,7 +6,8 @@
 //!     cargo bench -p cordboard-audio --target wasm32-wasip1
 //! ```
 //!
-//! Any other runner of WASI command modules does as well; it says its name in `CORDBOARD_ENGINE` if it likes.
+//! `run-in-wasmtime.py` beside it does the same in the gateway's engine. Any other runner of WASI command modules will do;
+//! it says its name in `CORDBOARD_ENGINE` if it likes.
 //!
 //! The clock of a shared machine is noisy in one direction only: other work makes a batch slower, never faster. So the cases
 //! take turns, batch by batch, and the figure to compare is the fastest batch; the median shows how noisy the

@@ -1,7 +1,7 @@
 // Runs a WASI preview 1 command module in Node: `node run-in-node.mjs MODULE.wasm [ARGS..]`.
 //
 // For CARGO_TARGET_WASM32_WASIP1_RUNNER where no other engine is at hand. The V8 it runs on is not the engine
-// of the gateway (that is wasmtime), so take its figures as a second opinion. The current directory is the only one granted.
+// of the gateway (that is wasmtime), so take its figures as a second opinion.
 import { readFile } from "node:fs/promises";
 import process from "node:process";
 
@@ -14,7 +14,7 @@ const wasi = new WASI({
   version: "preview1",
   args: [module, ...args],
   env: { ...process.env, CORDBOARD_ENGINE: `V8 ${process.versions.v8} (node ${process.version})` },
-  preopens: { ".": ".", "/": "/" },
+  preopens: { "/": "/" },
 });
 const { instance } = await WebAssembly.instantiate(await readFile(module), wasi.getImportObject());
 process.exitCode = wasi.start(instance);

@@ -50,3 +50,8 @@ pub fn resample_audio(pcm: &[i16], from: Rate, to: Rate) -> Vec<i16> {
 pub fn encode_twilio_audio(pcm: &[i16]) -> Vec<u8> {
     pcm.iter().map(|sample| g711::ulaw_encode(*sample)).collect()
 }
+
+/// Compiles the example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
