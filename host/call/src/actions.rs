@@ -10,7 +10,7 @@ use crate::contract::{
     Action, Ended, Event, HangUp, HangUpWhen, HttpRequest, Publication, Transfer,
 };
 use crate::ending::{Departure, Phase};
-use crate::io::{Note, Now, Output, Rest, TenantFault, ToModel};
+use crate::io::{Note, Now, Output, Rest, ToModel};
 
 /// What a refused action is told.
 type Refused = String;
@@ -40,9 +40,6 @@ impl Call {
                 name,
                 format!("an answer holds at most {max} actions; {surplus} were left out"),
             );
-        }
-        if std::mem::take(&mut self.is_flooded) && self.phase == Phase::Live {
-            self.restart_tenant(TenantFault::Flooded);
         }
     }
 

@@ -1,24 +1,23 @@
 //! The machine: where every input goes, and what is due when.
 //!
 //! The parts keep their own rules; what stands here is how they act on each other. Actions of the
-//! tenant are in `actions`, the ways a call ends in `ending`.
+//! tenant are in `actions`, what the model says in `model_says`, the ways a call ends in `ending`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cordboard_wire::openai::{ErrorKind, Rejection, ServerEvent};
 use cordboard_wire::twilio::{FromCarrier, Track};
 
-use crate::contract::{
-    CallInfo, Ended, Event, HttpFailure, HttpResponse, ModelAudio, ModelInfo, Refusal, Token,
-};
+use crate::contract::{CallInfo, Ended, Event, HttpFailure, HttpResponse, Refusal, Token};
 use crate::ending::{Departure, Phase};
 use crate::framing::{Framing, UnsupportedFormat};
 use crate::inbound::{Arrival, Inbound};
-use crate::io::{Counts, HangUpBy, Input, Note, Now, Output, Rest, RestKind, TenantFault, ToModel};
+use crate::io::{
+    Counts, HangUpBy, Input, Note, Now, Output, Rest, RestKind, TenantFault, ToCarrier,
+};
 use crate::limits::Limits;
-use crate::model_leg::{Due, ModelLeg, Verdict};
+use crate::model_leg::{Due, ModelLeg};
 use crate::playout::{Echo, Playout, Report};
 use crate::tenant_leg::{Ladder, Rate, TenantLeg};
 use crate::timers::Timers;
@@ -285,122 +284,6 @@ impl Call {
         self.tell_reports(reports);
     }
 
-    fn model_up(&mut self, info: ModelInfo) {
-        if self.model.is_closed() || self.model.info().is_some() {
-            return self.note(Note::Unexpected("model up"));
-        }
-        self.model.up(info, self.now);
-        self.tell_model();
-    }
-
-    /// Tells the tenant's instance of the session, unless there is no instance to tell: a fresh one
-    /// is told when it is ready.
-    fn tell_model(&mut self) {
-        let Some(info) = self.model.info().cloned() else { return };
-        if !self.tenant.has_instance() {
-            return;
-        }
-        let event = match self.model.is_told {
-            true => Event::ModelRestored(info),
-            false => Event::ModelReady(info),
-        };
-        self.model.is_told = true;
-        self.tell(event);
-    }
-
-    fn model_said(&mut self, event: ServerEvent) {
-        if self.model.info().is_none() {
-            return self.model_said_before_session(event);
-        }
-        match event {
-            ServerEvent::AudioDelta { response, item, content_index, audio } => {
-                if !self.model.is_audio_trusted() {
-                    return self.note(Note::ModelAudioDropped { bytes: audio.len() });
-                }
-                let data = audio;
-                self.tell(Event::ModelAudio(ModelAudio { response, item, content_index, data }));
-            }
-            ServerEvent::SessionUpdated { audio, json } => {
-                match self.model.updated(&audio, self.now, &self.limits) {
-                    Verdict::Confirmed => self.out.extend(self.model.release().map(Output::Model)),
-                    Verdict::NotYet => {}
-                    Verdict::Reassert(update) => {
-                        self.note(Note::FormatMismatch);
-                        self.out.push_back(Output::Model(ToModel::Event(update)));
-                    }
-                    Verdict::Hopeless => {
-                        return self.part(
-                            Ended::ModelLost,
-                            "the model's session has other formats than asked",
-                        );
-                    }
-                }
-                self.tell(Event::ModelEvent(json));
-            }
-            ServerEvent::Error { kind, code, message, json, .. } => {
-                self.model_erred(kind, code, message, json);
-            }
-            ServerEvent::Other { kind, json } => {
-                match kind.as_str() {
-                    "input_audio_buffer.speech_started" => self.inbound.speech_started(),
-                    "input_audio_buffer.speech_stopped" => self.inbound.speech_stopped(),
-                    _ => {}
-                }
-                self.tell(Event::ModelEvent(json));
-            }
-            ServerEvent::SessionCreated { .. } => {}
-        }
-    }
-
-    /// A refusal comes as an error in place of `session.created`.
-    fn model_said_before_session(&mut self, event: ServerEvent) {
-        if let ServerEvent::Error { kind: ErrorKind::Fatal, code, message, json, .. } = event {
-            self.model_erred(ErrorKind::Fatal, code, message, json);
-        }
-    }
-
-    fn model_erred(
-        &mut self,
-        kind: ErrorKind,
-        code: Option<String>,
-        message: String,
-        json: String,
-    ) {
-        match kind {
-            ErrorKind::Fatal => {
-                let refused = code.as_deref().and_then(Rejection::from_code);
-                self.out.push_back(Output::CloseModel);
-                self.model_down(message, false, refused);
-            }
-            ErrorKind::Expired => {
-                self.out.push_back(Output::CloseModel);
-                self.model_down(message, true, None);
-            }
-            ErrorKind::Benign | ErrorKind::Other => self.tell(Event::ModelEvent(json)),
-        }
-    }
-
-    pub(crate) fn model_down(&mut self, reason: String, retry: bool, refused: Option<Rejection>) {
-        if self.phase != Phase::Live || self.model.is_closed() {
-            return;
-        }
-        if self.model.is_waiting() {
-            return self.note(Note::Unexpected("model down"));
-        }
-        self.inbound.speech_stopped();
-        let was_up = self.model.info().is_some();
-        self.note(Note::ModelLost { reason: reason.clone() });
-        let will_retry = retry && refused.is_none() && self.model.down(self.now, &self.limits);
-        if was_up && self.model.is_told && self.tenant.has_instance() {
-            self.tell(Event::ModelLost(reason.clone()));
-        }
-        if !will_retry {
-            self.model.close();
-            let detail = refused.map_or(reason, |refused| refused.advice().to_owned());
-            self.part(Ended::ModelLost, &detail);
-        }
-    }
-
     fn tenant_failed(&mut self, fault: TenantFault) {
         if !self.tenant.has_instance() {
             return self.note(Note::Unexpected("tenant failed"));
@@ -435,7 +318,7 @@ impl Call {
         let started = Event::Started(self.info.clone());
         let ready = self.model.info().cloned().map(Event::ModelReady);
         self.model.is_told = ready.is_some();
-        if !self.tenant.ready([started].into_iter().chain(ready).collect::<Vec<_>>().into_iter()) {
+        if !self.tenant.ready(started, ready) {
             self.note(Note::Unexpected("tenant ready"));
         }
     }
@@ -532,6 +415,14 @@ impl Call {
             self.advance_live();
         }
         self.pump();
+        if self.is_flooded && self.phase == Phase::Live && self.tenant.is_idle() {
+            self.is_flooded = false;
+            self.restart_tenant(TenantFault::Flooded);
+        }
+        if let Phase::Parting { .. } = self.phase {
+            // The apology may have been decided on since.
+            self.pump();
+        }
         self.advance_ending();
     }
 
@@ -659,12 +550,11 @@ impl Call {
 
 /// Counts a message for the carrier and queues it.
 pub(crate) fn send_carrier(
-    message: crate::io::ToCarrier,
+    message: ToCarrier,
     framing: Framing,
     counts: &mut Counts,
     out: &mut VecDeque<Output>,
 ) {
-    use crate::io::ToCarrier;
     match &message {
         ToCarrier::Media { frames } => {
             counts.frames_sent += (frames.len() / framing.frame_bytes()) as u64;

@@ -50,6 +50,7 @@ mod inbound;
 mod io;
 mod limits;
 mod model_leg;
+mod model_says;
 mod playout;
 mod tenant_leg;
 mod timers;

@@ -128,6 +128,11 @@ impl TenantLeg {
         self.instance == Instance::Gone
     }
 
+    /// An instance exists and has answered all it was asked.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.instance == Instance::Idle
+    }
+
     pub(crate) fn has_instance(&self) -> bool {
         matches!(self.instance, Instance::Idle | Instance::Busy { .. })
     }
@@ -140,6 +145,7 @@ impl TenantLeg {
             return Ladder::Exhausted;
         }
         self.restarts.push_back(now);
+        self.echoes = Rate::default();
         self.instance = Instance::Starting { until: now + limits.tenant_start_max };
         self.keep(|event| {
             !matches!(
@@ -157,13 +163,13 @@ impl TenantLeg {
         Ladder::Restart(self.restarts.len() as u32)
     }
 
-    /// A fresh instance exists; these come first. False when none was asked for.
-    pub(crate) fn ready(&mut self, first: impl DoubleEndedIterator<Item = Event>) -> bool {
+    /// A fresh instance exists; these two come first. False when none was asked for.
+    pub(crate) fn ready(&mut self, started: Event, model: Option<Event>) -> bool {
         if !matches!(self.instance, Instance::Starting { .. }) {
             return false;
         }
         self.instance = Instance::Idle;
-        for event in first.rev() {
+        for event in model.into_iter().chain([started]) {
             self.line_bytes += size(&event);
             self.line.push_front(event);
         }

@@ -1,0 +1,174 @@
+//! Timers, requests and publications: what a tenant may ask for, and how much of it.
+
+use cordboard_call::contract::{
+    Action, Event, HttpFailure, HttpRequest, HttpResponse, Publication, Timer,
+};
+use cordboard_call::{Input, Note, Output};
+
+use crate::desk::{Desk, ms, play};
+
+fn timer(token: u64, at: u64) -> Action {
+    Action::SetTimer(Timer { token, at })
+}
+
+fn request(token: u64, timeout_ms: u32) -> Action {
+    Action::Http(HttpRequest {
+        token,
+        method: "GET".to_owned(),
+        url: "https://example.org/".to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        timeout_ms,
+    })
+}
+
+fn publication(topic: &str, json: &str) -> Action {
+    Action::Publish(Publication { topic: topic.to_owned(), json: json.to_owned() })
+}
+
+fn requests(desk: &Desk) -> Vec<&HttpRequest> {
+    let requests = desk.others.iter().filter_map(|output| match output {
+        Output::Http(request) => Some(request),
+        _ => None,
+    });
+    requests.collect()
+}
+
+#[test]
+fn a_timer_fires_once_at_its_time() {
+    let mut desk = Desk::new();
+    desk.act(vec![timer(7, 1_000), timer(8, 500), timer(9, 700), Action::CancelTimer(9)]);
+    desk.run_for(10_000);
+    let fired: Vec<_> =
+        desk.told.iter().filter(|(_, event)| matches!(event, Event::Timer(_))).cloned().collect();
+    assert_eq!(fired, [(ms(500), Event::Timer(8)), (ms(1_000), Event::Timer(7))]);
+}
+
+#[test]
+fn the_same_token_moves_its_timer() {
+    let mut desk = Desk::new();
+    desk.act(vec![timer(7, 1_000)]);
+    desk.act(vec![timer(7, 2_000)]);
+    desk.run_to(ms(1_999));
+    assert_eq!(desk.events(), []);
+    desk.run_to(ms(2_000));
+    assert_eq!(desk.events(), [Event::Timer(7)]);
+}
+
+#[test]
+fn a_timer_in_the_past_fires_at_once() {
+    let mut desk = Desk::new();
+    desk.run_for(5_000);
+    desk.act(vec![timer(7, 1)]);
+    assert_eq!(desk.events(), [Event::Timer(7)]);
+}
+
+#[test]
+fn at_most_64_timers_are_set() {
+    let mut desk = Desk::new();
+    desk.act((0..65).map(|token| timer(token, 99_999)).collect());
+    assert_eq!(desk.refusals().len(), 1);
+    assert_eq!(desk.refusals()[0].0, "set-timer");
+}
+
+#[test]
+fn a_request_is_answered_once_and_its_token_is_free_again() {
+    let mut desk = Desk::new();
+    desk.act(vec![request(1, 500), request(1, 500)]);
+    assert_eq!(desk.refusals().len(), 1);
+    let response =
+        HttpResponse { token: 1, status: 204, headers: Vec::new(), body: b"ok".to_vec() };
+    desk.give(Input::HttpDone(response.clone()));
+    desk.give(Input::HttpDone(response.clone()));
+    assert_eq!(desk.events()[1..], [Event::HttpDone(response)]);
+    assert!(desk.notes.contains(&Note::OrphanedHttp));
+    desk.act(vec![request(1, 500)]);
+    let failure = HttpFailure { token: 1, reason: "timeout".to_owned() };
+    desk.give(Input::HttpFailed(failure.clone()));
+    assert_eq!(desk.events().last(), Some(&Event::HttpFailed(failure)));
+}
+
+#[test]
+fn at_most_eight_requests_are_under_way_and_none_longer_than_30_s() {
+    let mut desk = Desk::new();
+    desk.act((0..9).map(|token| request(token, if token == 0 { 0 } else { 99_999 })).collect());
+    assert_eq!(
+        desk.refusals(),
+        [("http".to_owned(), "at most 8 requests can be under way".to_owned())]
+    );
+    assert_eq!(requests(&desk).len(), 8);
+    assert!(requests(&desk).iter().all(|request| request.timeout_ms == 30_000));
+}
+
+#[test]
+fn a_request_too_large_is_refused() {
+    let mut desk = Desk::new();
+    let Action::Http(mut large) = request(1, 500) else { unreachable!() };
+    large.body = vec![0; 256 * 1024];
+    desk.act(vec![Action::Http(large)]);
+    assert_eq!(desk.refusals().len(), 1);
+    assert!(requests(&desk).is_empty());
+}
+
+#[test]
+fn a_publication_needs_a_plain_topic_and_whole_json() {
+    let mut desk = Desk::new();
+    desk.act(vec![
+        publication("transcript.caller", r#"{"text":"hello"}"#),
+        publication("Transcript", "1"),
+        publication("", "1"),
+        publication("a b", "1"),
+        publication("a", "{"),
+        publication("a", "1 2"),
+        publication("a", &format!("\"{}\"", "x".repeat(64 * 1024))),
+    ]);
+    assert_eq!(desk.refusals().len(), 6);
+    assert_eq!(desk.others.len(), 1);
+}
+
+#[test]
+fn publications_have_a_rate() {
+    let mut desk = Desk::new();
+    desk.act((0..250).map(|_| publication("a", "1")).collect());
+    assert_eq!((desk.others.len(), desk.refusals().len()), (200, 50));
+    desk.run_for(1_000);
+    desk.act(vec![publication("a", "1")]);
+    assert_eq!(desk.others.len(), 201);
+}
+
+#[test]
+fn more_audio_than_five_minutes_is_refused_whole() {
+    let mut desk = Desk::new();
+    desk.act(vec![play("a", 1_200_000, false)]);
+    desk.act(vec![play("a", 1_200_000, false)]);
+    assert_eq!(desk.refusals(), []);
+    desk.act(vec![play("a", 3_201, true)]);
+    assert_eq!(desk.refusals().len(), 1);
+    assert_eq!(desk.call.waiting_ms(), 300_000 - 400);
+}
+
+#[test]
+fn items_marks_and_their_names_are_bounded() {
+    let mut desk = Desk::new();
+    desk.act((0..=255).map(|n| play(&format!("i{n}"), 160, false)).collect());
+    assert_eq!(desk.refusals(), []);
+    desk.act(vec![
+        play("one more", 160, false),
+        play("i0", 160, true),
+        play(&"n".repeat(257), 1, true),
+    ]);
+    assert_eq!(desk.refusals().len(), 2);
+    desk.act((0..=255).map(|n| Action::Mark(format!("m{n}"))).collect());
+    assert_eq!(desk.refusals().len(), 2);
+    desk.act(vec![Action::Mark("m".to_owned()), Action::Mark("m".repeat(257))]);
+    assert_eq!(desk.refusals().len(), 4);
+}
+
+#[test]
+fn an_operators_command_reaches_the_tenant_unless_it_is_too_large() {
+    let mut desk = Desk::new();
+    desk.give(Input::Command("x".repeat(64 * 1024 + 1)));
+    desk.give(Input::Command(r#"{"a":1}"#.to_owned()));
+    assert_eq!(desk.notes, [Note::CommandDropped]);
+    assert_eq!(desk.told[1..], [(ms(0), Event::Command(r#"{"a":1}"#.to_owned()))]);
+}

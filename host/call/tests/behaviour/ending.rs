@@ -1,0 +1,383 @@
+//! The ways a call ends.
+
+use cordboard_call::contract::{
+    Action, Ended, Event, HangUp, HangUpWhen, HttpRequest, Publication, Transfer,
+};
+use cordboard_call::{Call, HangUpBy, Input, Note, Output, Phase, Rest, RestKind, TenantFault};
+use cordboard_wire::twilio::FromCarrier;
+
+use crate::desk::{Answer, Desk, config, heard, ms, play};
+
+fn hang_up(when: HangUpWhen, deadline_ms: u32) -> Action {
+    Action::HangUp(HangUp { when, deadline_ms, reason: "done".to_owned() })
+}
+
+fn now() -> Action {
+    hang_up(HangUpWhen::Now, 0)
+}
+
+fn when_played(deadline_ms: u32) -> Action {
+    hang_up(HangUpWhen::WhenPlayed, deadline_ms)
+}
+
+fn stop() -> Input {
+    Input::Carrier(FromCarrier::Stop)
+}
+
+fn with_rest() -> Desk {
+    let mut config = config();
+    config.rest = true;
+    Desk::with(config, |_, _| Answer::Do(Vec::new()))
+}
+
+/// The end's reason and time; the tenant heard the same, once and last.
+fn ended(desk: &Desk) -> (Ended, u64) {
+    let (at, summary) = desk.summary.as_ref().expect("the call has ended");
+    let told = desk.told.iter().filter(|(_, event)| matches!(event, Event::Ended(_))).count();
+    assert_eq!(told, 1);
+    assert_eq!(desk.told.last().map(|(_, event)| event), Some(&Event::Ended(summary.reason)));
+    assert_eq!(desk.call.phase(), Phase::Over);
+    assert_eq!(desk.call.wake_at(), None);
+    (summary.reason, at.as_millis() as u64)
+}
+
+#[test]
+fn hanging_up_now_ends_the_call_at_once() {
+    let mut desk = Desk::new();
+    desk.act(vec![play("a", 80_000, true), now()]);
+    assert_eq!(ended(&desk), (Ended::TenantHungUp, 0));
+    assert_eq!(desk.summary.map(|(_, summary)| summary.detail), Some("done".to_owned()));
+}
+
+#[test]
+fn a_farewell_is_heard_to_its_end_before_the_call_ends() {
+    let mut desk = Desk::new();
+    desk.act(vec![play("bye", 16_000, true), when_played(10_000)]);
+    desk.run_to(ms(1_999));
+    assert!(desk.summary.is_none());
+    desk.run_to(ms(2_000));
+    assert_eq!(ended(&desk), (Ended::TenantHungUp, 2_000));
+    assert_eq!(desk.events()[0], heard("bye", 2_000, true));
+}
+
+#[test]
+fn a_farewell_nobody_called_the_last_piece_is_heard_to_its_end_as_well() {
+    let mut desk = Desk::new();
+    desk.act(vec![play("bye", 16_100, false), when_played(10_000)]);
+    desk.run_for(5_000);
+    let (reason, at) = ended(&desk);
+    assert_eq!(reason, Ended::TenantHungUp);
+    assert!((2_000..2_200).contains(&at), "{at}");
+    assert_eq!(desk.frames().len(), 16_160);
+}
+
+#[test]
+fn with_nothing_to_play_there_is_nothing_to_wait_for() {
+    let mut desk = Desk::new();
+    desk.act(vec![when_played(10_000)]);
+    assert_eq!(ended(&desk), (Ended::TenantHungUp, 0));
+}
+
+#[test]
+fn the_deadline_ends_a_farewell_that_takes_too_long() {
+    let mut desk = Desk::new();
+    desk.act(vec![play("bye", 80_000, true), when_played(1_500)]);
+    desk.run_for(60_000);
+    assert_eq!(ended(&desk), (Ended::TenantHungUp, 1_500));
+}
+
+#[test]
+fn no_deadline_is_longer_than_a_minute() {
+    let mut desk = Desk::new();
+    desk.act(vec![play("bye", 8 * 120_000, true), when_played(u32::MAX)]);
+    desk.run_for(200_000);
+    assert_eq!(ended(&desk), (Ended::TenantHungUp, 60_000));
+}
+
+#[test]
+fn a_caller_who_speaks_up_can_stop_the_goodbye() {
+    let mut desk = Desk::new();
+    desk.act(vec![play("bye", 16_000, true), when_played(10_000)]);
+    desk.run_for(500);
+    desk.act(vec![Action::Flush, Action::CancelHangUp]);
+    desk.run_for(20_000);
+    assert!(desk.summary.is_none());
+    desk.act(vec![now()]);
+    ended(&desk);
+}
+
+#[test]
+fn the_carriers_stop_ends_the_call_and_nothing_more_is_sent() {
+    let mut desk = with_rest();
+    desk.act(vec![play("a", 80_000, true)]);
+    desk.run_for(500);
+    let sent = desk.sent.len();
+    desk.give(stop());
+    desk.give(Input::CarrierClosed);
+    desk.run_for(10_000);
+    assert_eq!(ended(&desk), (Ended::CallerHungUp, 500));
+    assert_eq!(desk.sent.len(), sent);
+    assert!(desk.rest.is_empty());
+}
+
+#[test]
+fn a_socket_that_closes_without_a_stop_is_a_lost_carrier() {
+    let mut desk = Desk::new();
+    desk.run_for(500);
+    desk.give(Input::CarrierClosed);
+    assert_eq!(ended(&desk), (Ended::CarrierLost, 500));
+}
+
+#[test]
+fn with_rest_credentials_the_carrier_is_asked_first_and_its_stop_suffices() {
+    let mut desk = with_rest();
+    desk.act(vec![now()]);
+    assert_eq!(desk.rest, [Rest::HangUp]);
+    assert!(desk.summary.is_none());
+    desk.run_for(300);
+    desk.give(stop());
+    assert_eq!(ended(&desk), (Ended::TenantHungUp, 300));
+}
+
+#[test]
+fn the_answer_of_the_rest_interface_suffices_too_whatever_it_is() {
+    let answers = [
+        Input::RestDone(RestKind::HangUp),
+        Input::RestFailed { kind: RestKind::HangUp, reason: "500".to_owned() },
+    ];
+    for answer in answers {
+        let mut desk = with_rest();
+        desk.act(vec![now()]);
+        desk.run_for(100);
+        desk.give(answer);
+        assert_eq!(ended(&desk), (Ended::TenantHungUp, 100));
+    }
+}
+
+#[test]
+fn a_rest_interface_that_does_not_answer_is_waited_for_three_seconds() {
+    let mut desk = with_rest();
+    desk.act(vec![now()]);
+    desk.run_for(10_000);
+    assert_eq!(ended(&desk), (Ended::TenantHungUp, 3_000));
+}
+
+#[test]
+fn an_operator_ends_a_call_now_or_lets_it_finish_its_sentence() {
+    let mut desk = Desk::new();
+    desk.act(vec![play("a", 8_000, true)]);
+    desk.give(Input::HangUp { by: HangUpBy::Operator, grace: ms(0) });
+    assert_eq!(ended(&desk), (Ended::OperatorHungUp, 0));
+
+    let mut desk = Desk::new();
+    desk.act(vec![play("a", 8_000, true)]);
+    desk.give(Input::HangUp { by: HangUpBy::Drain, grace: ms(5_000) });
+    desk.act(vec![Action::CancelHangUp, when_played(60_000)]);
+    desk.run_for(10_000);
+    assert_eq!(ended(&desk), (Ended::Drained, 1_000));
+}
+
+#[test]
+fn a_drain_does_not_wait_longer_than_its_grace() {
+    let mut desk = Desk::new();
+    desk.act(vec![play("a", 80_000, true)]);
+    desk.give(Input::HangUp { by: HangUpBy::Drain, grace: ms(700) });
+    desk.run_for(10_000);
+    assert_eq!(ended(&desk), (Ended::Drained, 700));
+}
+
+#[test]
+fn a_transfer_needs_credentials_and_ends_the_call_as_transferred() {
+    let transfer = |to: &str| Action::Transfer(Transfer { to: to.to_owned(), caller_id: None });
+    let mut desk = Desk::new();
+    desk.act(vec![transfer("+15550100")]);
+    assert!(desk.refusals()[0].1.contains("credentials"));
+
+    let mut desk = with_rest();
+    desk.act(vec![transfer("next door"), transfer("+15550100"), transfer("sip:a@b")]);
+    assert_eq!(desk.rest, [Rest::Transfer { to: "+15550100".to_owned(), caller_id: None }]);
+    assert_eq!(desk.refusals().len(), 2);
+    desk.give(Input::RestDone(RestKind::Transfer));
+    desk.give(stop());
+    assert_eq!(ended(&desk).0, Ended::Transferred);
+}
+
+#[test]
+fn a_transfer_that_failed_leaves_the_caller_with_the_tenant() {
+    let mut desk = with_rest();
+    let to = "+15550100".to_owned();
+    desk.act(vec![Action::Transfer(Transfer { to, caller_id: None })]);
+    desk.give(Input::RestFailed { kind: RestKind::Transfer, reason: "21211".to_owned() });
+    assert_eq!(desk.refusals(), [("transfer".to_owned(), "21211".to_owned())]);
+    desk.give(stop());
+    assert_eq!(ended(&desk).0, Ended::CallerHungUp);
+}
+
+#[test]
+fn keys_replace_the_stream_and_the_call_goes_on() {
+    let mut desk = with_rest();
+    desk.act(vec![play("a", 80_000, true), Action::SendKeys("1w#".to_owned())]);
+    assert_eq!(desk.rest, [Rest::Keys("1w#".to_owned())]);
+    desk.run_for(300);
+    desk.give(stop());
+    desk.give(Input::CarrierClosed);
+    let sent = desk.sent.len();
+    desk.run_for(3_000);
+    assert_eq!(desk.sent.len(), sent, "there is no stream to send to");
+    desk.give(Input::CarrierBack);
+    assert!(desk.sent.len() > sent);
+    desk.media(140, vec![9; 160]);
+    assert_eq!(desk.caller_audio(), [vec![9; 160]], "its stamps start over, and no gap is filled");
+    assert!(desk.summary.is_none());
+}
+
+#[test]
+fn a_stream_that_does_not_come_back_after_keys_is_a_lost_carrier() {
+    let mut desk = with_rest();
+    desk.act(vec![Action::SendKeys("1".to_owned())]);
+    desk.give(stop());
+    desk.run_for(20_000);
+    assert_eq!(desk.rest, [Rest::Keys("1".to_owned())]);
+    assert_eq!(ended(&desk), (Ended::CarrierLost, 15_000));
+}
+
+#[test]
+fn only_keys_are_pressed_and_one_sequence_at_a_time() {
+    let mut desk = with_rest();
+    for keys in ["", "E", "1 2", &"1".repeat(33)] {
+        desk.act(vec![Action::SendKeys(keys.to_owned())]);
+    }
+    desk.act(vec![Action::SendKeys("1".to_owned()), Action::SendKeys("2".to_owned())]);
+    assert_eq!(desk.refusals().len(), 5);
+    assert_eq!(desk.rest, [Rest::Keys("1".to_owned())]);
+    desk.give(Input::RestFailed { kind: RestKind::Keys, reason: "gone".to_owned() });
+    assert_eq!(desk.refusals().len(), 6);
+    desk.give(stop());
+    assert_eq!(ended(&desk).0, Ended::CallerHungUp);
+}
+
+#[test]
+fn last_words_are_published_and_posted_and_all_else_is_left_undone() {
+    let mut desk = Desk::with(config(), |_, event| match event {
+        Event::Ended(_) => Answer::Do(vec![
+            play("a", 160, true),
+            Action::Publish(Publication { topic: "call.outcome".to_owned(), json: "1".to_owned() }),
+            Action::Flush,
+            Action::Http(HttpRequest {
+                token: 1,
+                method: "POST".to_owned(),
+                url: "https://example.org".to_owned(),
+                headers: Vec::new(),
+                body: Vec::new(),
+                timeout_ms: 1_000,
+            }),
+        ]),
+        _ => Answer::Do(Vec::new()),
+    });
+    desk.give(stop());
+    ended(&desk);
+    assert!(matches!(desk.others.as_slice(), [Output::Publish(_), Output::Http(_)]));
+    assert!(desk.sent.is_empty());
+}
+
+#[test]
+fn what_happened_before_the_end_is_told_before_it_except_audio() {
+    let mut call = Call::new(config()).expect("supported");
+    call.handle(ms(0), Input::Begin);
+    let started = call.poll_output();
+    assert!(matches!(started, Some(Output::Tenant(Event::Started(_)))));
+    call.handle(ms(0), Input::Command("{}".to_owned()));
+    call.handle(ms(0), Input::Carrier(FromCarrier::Dtmf { digit: '1' }));
+    call.handle(ms(0), stop());
+    let mut told = Vec::new();
+    let mut over = false;
+    for _ in 0..10 {
+        call.handle(ms(0), Input::Answered(vec![play("a", 160, true)]));
+        while let Some(output) = call.poll_output() {
+            assert!(!over, "{output:?} after the end");
+            match output {
+                Output::Tenant(event) => told.push(event),
+                Output::Ended(_) => over = true,
+                Output::Carrier(_) => panic!("nothing is sent any more"),
+                _ => {}
+            }
+        }
+    }
+    assert!(over);
+    assert!(matches!(told.as_slice(), [Event::Command(_), Event::CallerKey(_), Event::Ended(_)]));
+}
+
+#[test]
+fn a_tenant_that_never_answers_its_end_is_not_waited_for() {
+    let mut call = Call::new(config()).expect("supported");
+    call.handle(ms(0), Input::Begin);
+    assert!(call.poll_output().is_some());
+    call.handle(ms(0), stop());
+    while call.poll_output().is_some() {}
+    assert_eq!(call.wake_at(), Some(ms(2_000)));
+    call.handle(ms(2_000), Input::Wake);
+    assert!(matches!(call.poll_output(), Some(Output::Ended(_))));
+    assert!(call.poll_output().is_none());
+    call.handle(ms(2_001), Input::Answered(Vec::new()));
+    assert!(call.poll_output().is_none());
+}
+
+#[test]
+fn a_trap_on_the_end_is_the_end() {
+    let mut desk = Desk::with(config(), |_, event| match event {
+        Event::Ended(_) => Answer::Fail(TenantFault::OverTime),
+        _ => Answer::Do(Vec::new()),
+    });
+    desk.give(stop());
+    assert_eq!(ended(&desk), (Ended::CallerHungUp, 0));
+    assert!(desk.others.is_empty(), "nobody is restarted for nothing");
+}
+
+#[test]
+fn a_call_has_a_greatest_length_and_ends_with_the_apology() {
+    let mut config = config();
+    config.limits.call_max = ms(5_000);
+    let mut desk = Desk::with_model(config, |_, _| Answer::Do(Vec::new()));
+    desk.run_for(60_000);
+    assert_eq!(ended(&desk), (Ended::Failed, 6_000));
+    assert_eq!(desk.frames(), vec![0x55; 8_000]);
+}
+
+#[test]
+fn the_caller_may_hang_up_during_the_apology() {
+    let mut config = config();
+    config.limits.call_max = ms(1_000);
+    let mut desk = Desk::with(config, |_, _| Answer::Do(Vec::new()));
+    desk.run_for(1_500);
+    assert!(matches!(desk.call.phase(), Phase::Parting { .. }));
+    desk.give(stop());
+    assert_eq!(ended(&desk), (Ended::Failed, 1_500));
+}
+
+#[test]
+fn a_call_that_ends_before_it_began_tells_the_tenant_both() {
+    let mut call = Call::new(config()).expect("supported");
+    call.handle(ms(0), Input::Begin);
+    call.handle(ms(0), Input::CarrierClosed);
+    let mut told = Vec::new();
+    loop {
+        match call.poll_output() {
+            Some(Output::Tenant(event)) => {
+                told.push(event);
+                call.handle(ms(0), Input::Answered(Vec::new()));
+            }
+            Some(Output::Ended(_)) => break,
+            Some(_) => {}
+            None => panic!("the call never ended"),
+        }
+    }
+    assert!(matches!(told.as_slice(), [Event::Started(_), Event::Ended(Ended::CarrierLost)]));
+}
+
+#[test]
+fn beginning_twice_is_noted_and_changes_nothing() {
+    let mut desk = Desk::new();
+    desk.give(Input::Begin);
+    assert_eq!(desk.notes, [Note::Unexpected("begin")]);
+    assert_eq!(desk.told.len(), 1);
+}

@@ -1,0 +1,11 @@
+//! How a call behaves, on a virtual clock.
+
+mod desk;
+
+mod asking;
+mod caller;
+mod ending;
+mod flushing;
+mod model;
+mod playing;
+mod tenant;
