@@ -1,1 +1,8 @@
 //! Cordboard: phone calls in, speech models out, tenants as components in between.
+
+pub mod config;
+pub mod model;
+pub mod outbound_http;
+pub mod secret;
+pub mod socket;
+pub mod tls;

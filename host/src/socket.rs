@@ -67,25 +67,54 @@ impl<S> Duplex<S> {
     where
         S: Sink<M, Error = E> + Stream<Item = Result<M, E>> + Unpin,
     {
+        loop {
+            if let Some(message) = self.next_or_written(false).await? {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Like [`Duplex::next`]; with `until_written` it also returns, with nothing, once the last of what
+    /// was queued is written. For a sender that has time and more to say than a buffer holds.
+    ///
+    /// # Errors
+    /// See [`Lost`].
+    pub async fn next_or_written<M, E>(&mut self, until_written: bool) -> Result<Option<M>, Lost<E>>
+    where
+        S: Sink<M, Error = E> + Stream<Item = Result<M, E>> + Unpin,
+    {
         poll_fn(|cx| {
+            let mut failed = None;
             if self.unflushed {
                 match Pin::new(&mut self.socket).poll_flush(cx) {
-                    Poll::Ready(Ok(())) => self.unflushed = false,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Lost::Failed(error))),
+                    Poll::Ready(Ok(())) => {
+                        self.unflushed = false;
+                        if until_written {
+                            return Poll::Ready(Ok(None));
+                        }
+                    }
+                    // What the peer said before it went is read first: it may say why.
+                    Poll::Ready(Err(error)) => failed = Some(Lost::Failed(error)),
                     Poll::Pending if self.stall.as_mut().poll(cx).is_ready() => {
-                        return Poll::Ready(Err(Lost::Stalled));
+                        failed = Some(Lost::Stalled);
                     }
                     Poll::Pending => {}
                 }
             }
-            match Pin::new(&mut self.socket).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => Poll::Ready(Ok(message)),
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Err(Lost::Failed(error))),
-                Poll::Ready(None) => Poll::Ready(Err(Lost::Ended)),
-                Poll::Pending => Poll::Pending,
+            match (Pin::new(&mut self.socket).poll_next(cx), failed) {
+                (Poll::Ready(Some(Ok(message))), _) => Poll::Ready(Ok(Some(message))),
+                (_, Some(lost)) => Poll::Ready(Err(lost)),
+                (Poll::Ready(Some(Err(error))), None) => Poll::Ready(Err(Lost::Failed(error))),
+                (Poll::Ready(None), None) => Poll::Ready(Err(Lost::Ended)),
+                (Poll::Pending, None) => Poll::Pending,
             }
         })
         .await
+    }
+
+    /// Returns whether everything queued is in the system's hands.
+    pub fn all_written(&self) -> bool {
+        !self.unflushed
     }
 
     /// Writes out what is queued and closes, waiting no longer than `deadline`.
