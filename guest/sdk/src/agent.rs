@@ -383,6 +383,8 @@ impl Call {
     /// Generation and playing end separately. Mostly the answer was finished long ago and is merely
     /// unplayed; then there is nothing to cancel, but a lot to flush.
     pub(crate) fn cut_off(&mut self) {
+        // Before the flush: to a hang-up that waits for silence, a flushed line is silent.
+        self.cancel_ending();
         if let Some(active) = self.state.responses.active().map(str::to_owned)
             && !self.state.playback.is_dead(&active)
         {
@@ -397,7 +399,6 @@ impl Call {
             self.actions.push(Action::Flush);
             self.notices.push(Notice::Interrupted);
         }
-        self.cancel_ending();
     }
 
     pub(crate) fn flushed_in(&mut self, flushed: Flushed) {

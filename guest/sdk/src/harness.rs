@@ -40,6 +40,8 @@ pub struct Harness<T> {
     ended: bool,
     ids: u32,
     response: Option<String>,
+    swap_every: u32,
+    fed: u32,
 }
 
 /// The carrier's end: what is queued, in order, and what of it was heard.
@@ -82,10 +84,17 @@ impl<T: Tenant> Harness<T> {
             ended: false,
             ids: 0,
             response: None,
+            swap_every: 0,
+            fed: 0,
             info,
         };
         harness.carry_out(actions);
         harness
+    }
+
+    /// From here on swaps after every so many events, to see that nobody notices; 0 stops that.
+    pub fn swap_every(&mut self, events: u32) {
+        self.swap_every = events;
     }
 
     /// Replaces the instance by a fresh one that takes over its state, as a swap does.
@@ -117,6 +126,10 @@ impl<T: Tenant> Harness<T> {
     pub fn feed(&mut self, event: Event) -> Vec<Action> {
         let from = self.log.len();
         let actions = self.instance.handle(self.now, event);
+        self.fed += 1;
+        if self.swap_every > 0 && self.fed.is_multiple_of(self.swap_every) {
+            self.swap();
+        }
         self.carry_out(actions);
         self.log[from..].iter().map(|(_, action)| action.clone()).collect()
     }

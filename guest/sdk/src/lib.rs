@@ -83,12 +83,15 @@ pub use tools::{Deed, Tool, ToolAnswer, ToolCall, ToolKind};
 pub use turns::{Speaker, Turn};
 pub use voice::{UnknownVoice, VOICES, Voice};
 
-/// Writes to the tenant's log: the host's inside a component, standard error in a native test.
+/// Writes to the tenant's log: the host's inside a component; in a native test, warnings and errors
+/// go to standard error.
 pub fn log(level: Level, message: &str) {
     #[cfg(target_family = "wasm")]
     bindings::cordboard::tenant::log::log(level, message);
     #[cfg(not(target_family = "wasm"))]
-    eprintln!("{level:?}: {message}");
+    if matches!(level, Level::Warn | Level::Error) {
+        eprintln!("{level:?}: {message}");
+    }
 }
 
 /// Makes a type that is a [`Tenant`] the component's export, in the world `tenant-handover`.

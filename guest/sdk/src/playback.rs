@@ -63,7 +63,7 @@ pub(crate) enum Verdict {
     /// The first audio of a new item.
     New,
     More,
-    /// It belongs to a dead response.
+    /// It belongs to a dead response, or to an item whose end was announced.
     Drop,
 }
 
@@ -82,6 +82,9 @@ impl Playback {
         }
         // Audio comes in runs of one item, so the last one is nearly always it.
         if let Some(open) = self.items.iter_mut().rev().find(|open| open.id == item) {
+            if open.finished {
+                return Verdict::Drop;
+            }
             open.received_bytes = open.received_bytes.saturating_add(bytes as u64);
             return Verdict::More;
         }
