@@ -85,7 +85,7 @@ impl Bank {
             Self::By3Of2(taps) => convert::<3, 2, 16>(taps, window, new, out),
             Self::By2Of3(taps) => convert::<2, 3, 20>(taps, window, new, out),
             Self::By1Of3(taps) => convert::<1, 3, 32>(taps, window, new, out),
-            Self::By1Of2(taps) => convert::<1, 2, 16>(taps, window, new, out),
+            Self::By1Of2(taps) => convert::<1, 2, 32>(taps, window, new, out),
         }
     }
 }
