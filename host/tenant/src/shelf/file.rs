@@ -32,6 +32,7 @@ pub(super) fn print(registry: &Registry, tenant: &str) -> String {
         active: registry.active.map(written),
         earlier: registry.earlier.iter().map(|&version| written(version)).collect(),
         staged: Spanned::new(0..0, registry.staged),
+        folder_sha256: registry.folder.map(written),
         canary: registry.candidate.map(|Candidate { version, share }| Canary {
             version: written(version),
             percent: Spanned::new(0..0, share.as_percent()),
@@ -66,6 +67,8 @@ read again before the next one.
 #   earlier   what was active before, the latest last: `cordboard rollback` goes there
 #   policy    what running calls do when another version becomes active: \"pin\" or \"migrate\"
 #   staged    how many versions there ever were; the next one is called v and one more
+#   folder_sha256  what tenant.toml and its component were when they were last deployed from; delete the
+#             line to have them deployed again
 #   [canary]  a version on trial and its percent of new calls; delete the table to end the trial
 #   rolled_back in a version is why it was taken back; delete the line to allow it again
 # Each version is the folder versions/<name> beside this file. To drop one, delete its [[versions]] table;
@@ -83,6 +86,8 @@ struct File {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<Spanned<String>>,
     staged: Spanned<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder_sha256: Option<Spanned<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     canary: Option<Canary>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -209,6 +214,9 @@ impl Reader<'_> {
             candidate,
             earlier,
             staged: *file.staged.get_ref(),
+            folder: (file.folder_sha256.as_ref())
+                .map(|written| self.word("folder_sha256", written))
+                .transpose()?,
             entries,
         })
     }

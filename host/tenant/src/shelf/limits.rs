@@ -1,7 +1,7 @@
 //! Every limit of the shelf: unit, value and reason.
 
-/// Bytes of one component. A Python tenant has 18 MB; a Rust tenant 65 KB to 600 KB.
-pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of one component. As many as are compiled: a Python tenant has 18 MB, a Rust tenant 65 KB to 600 KB.
+pub const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of one version's settings, which every call carries in its first event.
 pub const SETTINGS_BYTES_MAX: usize = 64 * 1024;

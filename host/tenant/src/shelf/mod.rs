@@ -175,24 +175,30 @@ impl Shelf {
     /// # Errors
     /// As [`Shelf::open`].
     pub fn open_on(disk: Box<dyn Disk>, folder: &Path) -> Result<Self, ShelfError> {
-        let tenant =
-            folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let shelf = Self {
-            folder: folder.to_owned(),
-            tenant,
-            disk,
-            state: Mutex::default(),
-            writing: Mutex::default(),
-        };
+        let shelf = Self::unread_on(disk, folder);
         // Where nobody ever took the lock nothing was ever written, and a folder need not even exist.
         let held = if shelf.was_written()? { shelf.try_lock()? } else { None };
         let registry = shelf.read()?;
+        // Without the lock another process is writing: what looks left over is its work.
         if held.is_some() {
             shelf.tidy(&registry)?;
         }
-        // Without the lock another process is writing: what looks left over is its work.
-        *lock(&shelf.state) = Arc::new(registry);
+        shelf.adopt(registry);
         Ok(shelf)
+    }
+
+    /// A shelf whose state is not read yet: empty in memory, while every change reads the disk first. For a
+    /// tenant whose `registry.toml` is broken, until somebody repaired it and [`Shelf::reread`] finds it good.
+    #[must_use]
+    pub fn unread(folder: &Path) -> Self {
+        Self::unread_on(Box::new(RealDisk), folder)
+    }
+
+    fn unread_on(disk: Box<dyn Disk>, folder: &Path) -> Self {
+        let tenant =
+            folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let folder = folder.to_owned();
+        Self { folder, tenant, disk, state: Mutex::default(), writing: Mutex::default() }
     }
 
     /// The tenant's name, which is the folder's.

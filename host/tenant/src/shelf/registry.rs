@@ -17,6 +17,8 @@ pub struct Registry {
     pub(super) earlier: Vec<VersionName>,
     /// How many versions were ever staged.
     pub(super) staged: u32,
+    /// What the tenant's folder said when it was last deployed from.
+    pub(super) folder: Option<Digest>,
     /// Oldest first.
     pub(super) entries: Vec<Entry>,
 }
@@ -349,6 +351,19 @@ impl Registry {
     #[must_use]
     pub fn set_policy(&self, policy: Policy) -> Self {
         Self { policy, ..self.clone() }
+    }
+
+    /// Remembers what the tenant's folder says, so that the same files are not deployed again over what an
+    /// operator chose since.
+    #[must_use]
+    pub fn note_folder(&self, digest: Digest) -> Self {
+        Self { folder: Some(digest), ..self.clone() }
+    }
+
+    /// What the tenant's folder said when it was last deployed from.
+    #[must_use]
+    pub fn folder(&self) -> Option<Digest> {
+        self.folder
     }
 
     /// Takes a version off the shelf.

@@ -65,7 +65,7 @@ fn an_upload_beyond_the_limit_changes_nothing() {
     let shelf = Shelf::open(folder.path()).unwrap();
     let large = vec![0; limits::COMPONENT_BYTES_MAX + 1];
     let told = shelf.stage(&upload(&large, "{}")).unwrap_err().to_string();
-    assert_eq!(told, "the component has 67108865 bytes; at most 67108864 are taken");
+    assert_eq!(told, "the component has 33554433 bytes; at most 33554432 are taken");
     let wordy = "x".repeat(limits::SETTINGS_BYTES_MAX + 1);
     assert!(matches!(shelf.stage(&upload(b"one", &wordy)), Err(ShelfError::TooLarge { .. })));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -52,7 +52,10 @@ by = "ops"
 
 #[test]
 fn what_is_written_is_read_back() {
-    let registry = example().rollback("stuttered \"so\"\n\u{1b}[31m").unwrap();
+    let registry = example()
+        .note_folder(Digest::of(b"files"))
+        .rollback("stuttered \"so\"\n\u{1b}[31m")
+        .unwrap();
     assert_eq!(parse(&print(&registry, "acme")), Ok(registry));
     assert_eq!(parse(&print(&Registry::default(), "acme")), Ok(Registry::default()));
 }
