@@ -1,0 +1,214 @@
+//! A component that was vetted, compiled and type-checked: ready to answer calls.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, mpsc};
+use std::thread;
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::InstancePre;
+
+use crate::abi::{handler, handover};
+use crate::cache::CompiledCache;
+use crate::engine::Engine;
+use crate::limits::{CompileLimits, MEMORY_BYTES_CEILING, fixed};
+use crate::state::GuestState;
+use crate::vet::{self, VetError};
+
+/// A tenant's component, ready to be instantiated. Clones are cheap and the same component.
+#[derive(Clone)]
+pub struct Component {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) pre: InstancePre<GuestState>,
+    pub(crate) handler: handler::GuestIndices,
+    pub(crate) handover: Option<handover::GuestIndices>,
+    digest: Digest,
+    from_cache: bool,
+}
+
+/// The SHA-256 of a component's bytes: its name in the registry and in the cache.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The first twelve hexadecimal digits, for people.
+    pub fn short(&self) -> String {
+        let mut hex = self.to_string();
+        hex.truncate(12);
+        hex
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component")
+            .field("digest", &self.inner.digest)
+            .field("has_handover", &self.has_handover())
+            .finish()
+    }
+}
+
+impl Component {
+    /// Vets and compiles a component, without a cache.
+    ///
+    /// Blocks for as long as the compiler takes (0.1 s for a Rust guest, half a minute for a Python one): call it
+    /// where blocking is allowed, never on a call's thread.
+    ///
+    /// # Errors
+    ///
+    /// [`VetError`], in words for the tenant's author.
+    pub fn vet_and_compile(
+        engine: &Engine,
+        bytes: &[u8],
+        limits: &CompileLimits,
+    ) -> Result<Self, VetError> {
+        vet::vet(bytes, limits)?;
+        Self::link(engine, Digest::of(bytes), compile(engine, bytes, limits)?, false)
+    }
+
+    /// The same with a cache of compiled components: a known one is ready in well under a millisecond.
+    ///
+    /// A cache that cannot be read or written costs time and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`VetError`], in words for the tenant's author.
+    pub fn load(
+        engine: &Engine,
+        bytes: &[u8],
+        limits: &CompileLimits,
+        cache: &CompiledCache,
+    ) -> Result<Self, VetError> {
+        vet::vet(bytes, limits)?;
+        let digest = Digest::of(bytes);
+        if let Some(compiled) = cache.get(engine, &digest) {
+            return Self::link(engine, digest, compiled, true);
+        }
+        let compiled = compile(engine, bytes, limits)?;
+        cache.put(engine, &digest, &compiled);
+        Self::link(engine, digest, compiled, false)
+    }
+
+    /// The SHA-256 of the component's bytes.
+    pub fn digest(&self) -> &Digest {
+        &self.inner.digest
+    }
+
+    /// Whether a running call can be passed to or from it with its state.
+    pub fn has_handover(&self) -> bool {
+        self.inner.handover.is_some()
+    }
+
+    /// Whether the compiled form came from the cache.
+    pub fn was_cached(&self) -> bool {
+        self.inner.from_cache
+    }
+
+    /// The engine it was compiled for.
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// Checks the types of all imports and exports, once for all instances.
+    fn link(
+        engine: &Engine,
+        digest: Digest,
+        compiled: wasmtime::component::Component,
+        from_cache: bool,
+    ) -> Result<Self, VetError> {
+        let wrong = |e: wasmtime::Error| VetError::WrongTypes(format!("{e:#}"));
+        vet_needs(&compiled)?;
+        let pre = engine.linker().instantiate_pre(&compiled).map_err(wrong)?;
+        let handler = handler::GuestIndices::new(&pre).map_err(wrong)?;
+        let has_handover =
+            pre.component().get_export_index(None, "cordboard:tenant/handover@0.1.0").is_some();
+        let handover = match has_handover {
+            true => Some(handover::GuestIndices::new(&pre).map_err(wrong)?),
+            false => None,
+        };
+        let engine = engine.clone();
+        let inner = Inner { engine, pre, handler, handover, digest, from_cache };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+/// Compiles on a thread of its own, so that the deadline holds.
+///
+/// Cranelift cannot be stopped: a compilation that is given up runs to its end in the background, and
+/// until then the next one waits. The bound on a component's size bounds that too.
+fn compile(
+    engine: &Engine,
+    bytes: &[u8],
+    limits: &CompileLimits,
+) -> Result<wasmtime::component::Component, VetError> {
+    let (sender, compiled) = mpsc::sync_channel(1);
+    let (wasm, turn, bytes) = (engine.wasm().clone(), engine.compiling(), bytes.to_vec());
+    thread::Builder::new()
+        .name("cordboard-compile".into())
+        .spawn(move || {
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            // Nobody listens any more when the deadline has passed.
+            let _ = sender.send(wasmtime::component::Component::from_binary(&wasm, &bytes));
+        })
+        .map_err(|e| VetError::DoesNotCompile(format!("no thread to compile on: {e}")))?;
+    match compiled.recv_timeout(limits.compile_deadline) {
+        Ok(Ok(component)) => Ok(component),
+        Ok(Err(e)) => Err(VetError::DoesNotCompile(format!("{e:#}"))),
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            Err(VetError::CompileTimeout(limits.compile_deadline))
+        }
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(VetError::DoesNotCompile("the compiler panicked".into()))
+        }
+    }
+}
+
+/// Refuses now what every instantiation would fail over later.
+fn vet_needs(component: &wasmtime::component::Component) -> Result<(), VetError> {
+    let Some(needs) = component.resources_required() else {
+        return Err(VetError::WrongTypes("it imports a core module".into()));
+    };
+    let greedy = |needs: String, allowed: usize| Err(VetError::TooGreedy { needs, allowed });
+    if needs.num_memories > fixed::MEMORIES_MAX {
+        return greedy(format!("{} memories", needs.num_memories), fixed::MEMORIES_MAX as usize);
+    }
+    if needs.num_tables > fixed::TABLES_MAX {
+        return greedy(format!("{} tables", needs.num_tables), fixed::TABLES_MAX as usize);
+    }
+    let memory_bytes = needs.max_initial_memory_size.unwrap_or(0);
+    if memory_bytes > MEMORY_BYTES_CEILING as u64 {
+        return greedy(
+            format!("{memory_bytes} bytes of memory to start with"),
+            MEMORY_BYTES_CEILING,
+        );
+    }
+    let elements = needs.max_initial_table_size.unwrap_or(0);
+    if elements > fixed::TABLE_ELEMENTS_MAX as u64 {
+        return greedy(format!("a table of {elements} elements"), fixed::TABLE_ELEMENTS_MAX);
+    }
+    Ok(())
+}

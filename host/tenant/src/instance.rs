@@ -1,0 +1,244 @@
+//! One instance of a tenant's component: it answers the events of one call.
+
+use std::sync::Arc;
+
+use cordboard_call::contract::{Action, CallInfo, Event, Millis};
+use wasmtime::Store;
+use wasmtime::component::ResourceTable;
+
+use crate::abi;
+use crate::component::Component;
+use crate::engine::Engine;
+use crate::fault::{BadAnswer, Fault};
+use crate::guest_log::{GuestLog, LogSink};
+use crate::limits::{Limits, fixed};
+use crate::meter::Meter;
+use crate::state::{GuestState, MemoryGate};
+use crate::wasi::{self, CallClock};
+
+/// What an instance is started with.
+#[derive(Clone)]
+pub struct InstanceConfig {
+    /// Where the guest's random numbers come from. Keep it with the recording: the same seed and the same
+    /// events give the same actions. A successor in the same call needs another one.
+    pub seed: [u8; 32],
+    /// What the guest's wall clock shows at `now` = 0, in milliseconds since 1970.
+    pub began_unix_ms: u64,
+    /// Where its log goes.
+    pub log: Arc<dyn LogSink>,
+    /// What it may use.
+    pub limits: Arc<Limits>,
+}
+
+impl std::fmt::Debug for InstanceConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InstanceConfig").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// A running tenant.
+///
+/// After any [`Fault`] it is gone: its memory is given back on another thread, and every further call
+/// answers [`Fault::Gone`]. The same holds after the future of a call was dropped before its end.
+pub struct Instance {
+    engine: Engine,
+    live: Option<Live>,
+    limits: Arc<Limits>,
+    has_handover: bool,
+}
+
+/// What is dropped by the reaper.
+struct Live {
+    store: Store<GuestState>,
+    handler: abi::handler::Guest,
+    handover: Option<abi::handover::Guest>,
+    meter: Arc<Meter>,
+    clock: CallClock,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance").field("live", &self.live.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(live) = self.live.take() {
+            self.engine.bury(live);
+        }
+    }
+}
+
+impl Instance {
+    /// Instantiates a component, and runs its start functions, for one call.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`] when there is no room, or the component does not survive its own start.
+    pub async fn start(component: &Component, config: InstanceConfig) -> Result<Self, Fault> {
+        let InstanceConfig { seed, began_unix_ms, log, limits } = config;
+        let parts = component.inner();
+        let meter = Arc::new(Meter::default());
+        let clock = CallClock::new(began_unix_ms);
+        let log = GuestLog::new(log, limits.log_bytes_per_second, limits.log_bytes_max);
+        let mut handles = ResourceTable::new();
+        handles.set_max_capacity(fixed::HANDLES_MAX);
+        let state = GuestState {
+            wasi: wasi::context(seed, &clock, &log),
+            handles,
+            log,
+            memory: MemoryGate::new(limits.memory_bytes),
+            meter: Arc::clone(&meter),
+        };
+        let mut store = Store::new(parts.engine.wasm(), state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(limits.answer_bytes_max);
+        store.set_max_component_handles(fixed::HANDLES_MAX);
+        store.epoch_deadline_callback(|store| store.data().meter.tick());
+        store.set_epoch_deadline(1);
+        let started = meter
+            .run(limits.start_cpu, parts.pre.instantiate_async(&mut store))
+            .await
+            .and_then(|instance| {
+                let handler = parts.handler.load(&mut store, &instance)?;
+                let handover = parts.handover.as_ref();
+                let handover = handover.map(|it| it.load(&mut store, &instance)).transpose()?;
+                Ok((handler, handover))
+            });
+        match started {
+            Ok((handler, handover)) => Ok(Self {
+                engine: parts.engine.clone(),
+                has_handover: handover.is_some(),
+                live: Some(Live { store, handler, handover, meter, clock }),
+                limits,
+            }),
+            Err(error) => {
+                let fault = Fault::of_start(&error, &store.data().log.last_words());
+                let fault = for_want_of_memory(&store, fault);
+                parts.engine.bury(store);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Hands the tenant what happened, and takes its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`]; the instance is gone then.
+    pub async fn handle(&mut self, now: Millis, event: Event) -> Result<Vec<Action>, Fault> {
+        let mut live = self.take()?;
+        let event = abi::event(event);
+        live.begin(now);
+        let Live { store, handler, meter, .. } = &mut live;
+        let answer =
+            meter.run(self.limits.event_cpu, handler.call_handle(store, now, &event)).await;
+        match answer {
+            Ok(actions) if actions.len() > self.limits.actions_max => {
+                let (count, allowed) = (actions.len(), self.limits.actions_max);
+                self.engine.bury(live);
+                Err(BadAnswer::TooManyActions { count, allowed }.into())
+            }
+            Ok(actions) => {
+                self.live = Some(live);
+                Ok(abi::actions(actions))
+            }
+            Err(error) => Err(self.fault(live, &error)),
+        }
+    }
+
+    /// Whether the tenant can save its state and load another's.
+    pub fn has_handover(&self) -> bool {
+        self.has_handover
+    }
+
+    /// Asks for everything a successor needs; `None` for a tenant without handover.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`]; the instance is gone then.
+    pub async fn save(&mut self, now: Millis) -> Result<Option<Vec<u8>>, Fault> {
+        if !self.has_handover {
+            return Ok(None);
+        }
+        let mut live = self.take()?;
+        live.begin(now);
+        let Live { store, handover, meter, .. } = &mut live;
+        let handover = handover.as_ref().expect("has_handover says so");
+        match meter.run(self.limits.handover_cpu, handover.call_save(store)).await {
+            Ok(state) => {
+                self.live = Some(live);
+                Ok(Some(state))
+            }
+            Err(error) => Err(self.fault(live, &error)),
+        }
+    }
+
+    /// Gives a fresh instance its predecessor's state, in place of `started`.
+    ///
+    /// The inner error is the tenant's own refusal, in its own words; drop the instance after it. A tenant without
+    /// handover refuses too.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`]; the instance is gone then.
+    pub async fn load(
+        &mut self,
+        now: Millis,
+        info: CallInfo,
+        state: &[u8],
+    ) -> Result<Result<(), String>, Fault> {
+        if !self.has_handover {
+            return Ok(Err("this tenant does not export `handover`".into()));
+        }
+        let mut live = self.take()?;
+        let info = abi::call_info(info);
+        live.begin(now);
+        let Live { store, handover, meter, .. } = &mut live;
+        let handover = handover.as_ref().expect("has_handover says so");
+        let loaded = handover.call_load(store, now, &info, state);
+        match meter.run(self.limits.handover_cpu, loaded).await {
+            Ok(answer) => {
+                self.live = Some(live);
+                Ok(answer)
+            }
+            Err(error) => Err(self.fault(live, &error)),
+        }
+    }
+
+    /// Takes the live part out for the length of one guest call. Whatever ends that call early, the
+    /// dropping of its future included, so leaves no half-run guest behind.
+    fn take(&mut self) -> Result<Live, Fault> {
+        self.live.take().ok_or(Fault::Gone)
+    }
+
+    fn fault(&self, live: Live, error: &wasmtime::Error) -> Fault {
+        let last_words = live.store.data().log.last_words();
+        let fault = Fault::of_call(error, self.limits.answer_bytes_max, &last_words);
+        let fault = for_want_of_memory(&live.store, fault);
+        self.engine.bury(live);
+        fault
+    }
+}
+
+impl Live {
+    /// Sets everything that counts per event.
+    fn begin(&mut self, now: Millis) {
+        self.clock.set(now);
+        let state = self.store.data_mut();
+        state.memory.begin();
+        state.log.begin(now);
+        self.store.set_epoch_deadline(1);
+    }
+}
+
+/// A guest that trapped right after it was refused memory trapped because of that.
+fn for_want_of_memory(store: &Store<GuestState>, fault: Fault) -> Fault {
+    match (store.data().memory.refused(), fault) {
+        (Some(refused), Fault::Trap { .. } | Fault::Host(_)) => {
+            Fault::Memory { asked: refused.asked, allowed: refused.allowed }
+        }
+        (_, fault) => fault,
+    }
+}

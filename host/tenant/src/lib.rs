@@ -1,0 +1,46 @@
+//! Tenant components: vet, compile, instantiate, bound.
+//!
+//! **One rule: whatever a component does, only its own instance ends.** A tenant's bytes are vetted by
+//! [`Component::vet_and_compile`], which refuses with sentences that teach; an [`Instance`] answers the events
+//! of one call, in a store of its own, under [`Limits`]; and everything that can go wrong inside is one
+//! [`Fault`], after which the instance is gone and its neighbours have noticed nothing.
+//!
+//! ```text
+//! bytes --vet--> names are right --compile (or cache)--> Component --start--> Instance --handle--> actions
+//!                     |                    |                                      |          |
+//!                  VetError             VetError                                Fault      Fault
+//! ```
+//!
+//! [`Tenants`] is the registry: which tenant answers which number, with which component, settings and limits.
+//! Only this crate knows wasmtime; the rest of the host sees the plain values of [`cordboard_call::contract`].
+
+mod abi;
+mod cache;
+mod component;
+mod engine;
+mod fault;
+mod guest_log;
+mod instance;
+mod limits;
+mod meter;
+mod registry;
+pub mod shelf;
+mod state;
+mod switchboard;
+mod ticker;
+mod vet;
+mod wasi;
+
+pub use cache::CompiledCache;
+pub use component::{Component, Digest};
+pub use engine::{Engine, EngineConfig, EngineError};
+pub use fault::{BadAnswer, Blame, Fault, TrapKind};
+pub use guest_log::{LogLevel, LogSink, TracingLog};
+pub use instance::{Instance, InstanceConfig};
+pub use limits::{CompileLimits, Limits, MEMORY_BYTES_CEILING};
+pub use registry::{
+    AtCapacity, CallSlot, HttpPolicy, Making, Tenant, TenantError, TenantId, Tenants, Terms, Version,
+};
+pub use switchboard::{Deployment, Line, LineError, Outlook, Parts, Switchboard};
+pub use ticker::Heartbeat;
+pub use vet::VetError;

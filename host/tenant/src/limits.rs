@@ -1,0 +1,86 @@
+//! Every bound on a tenant, with its unit, its default and the reason for it.
+
+use std::time::Duration;
+
+/// The largest memory an instance may be given, and the size of a slot of the pool: 64 MiB, which a Python or
+/// JavaScript interpreter needs.
+pub const MEMORY_BYTES_CEILING: usize = 64 << 20;
+
+/// What one instance may use.
+///
+/// CPU is counted on the clock of the thread the guest runs on, not on the wall: on an overloaded machine
+/// the wall would punish innocent guests. The budget is enforced at ticks of 1 ms, so a guest may
+/// overdraw it by about two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// CPU time for one event. 20 ms: a guest that needs longer than a frame lasts for one event
+    /// cannot keep up with a call that brings a hundred of them a second.
+    pub event_cpu: Duration,
+    /// CPU time for instantiation, start functions included. 250 ms: an interpreter unpacks its heap here.
+    pub start_cpu: Duration,
+    /// CPU time for `save` and for `load`. 20 ms: a swap waits for them between two frames.
+    pub handover_cpu: Duration,
+    /// All linear memories together, in bytes. 16 MiB, at most [`MEMORY_BYTES_CEILING`].
+    pub memory_bytes: usize,
+    /// Actions in one answer. 256: an event that needs more is a loop that went wrong.
+    pub actions_max: usize,
+    /// Bytes of strings, audio and records in one answer, and in one line of log or one `save`. 256 KiB:
+    /// half a minute of mu-law at once.
+    pub answer_bytes_max: usize,
+    /// Log text per second of the call, in bytes. 16 KiB: a chatty debug log, not a flood.
+    pub log_bytes_per_second: usize,
+    /// Log text per instance, in bytes. 1 MiB.
+    pub log_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            event_cpu: Duration::from_millis(20),
+            start_cpu: Duration::from_millis(250),
+            handover_cpu: Duration::from_millis(20),
+            memory_bytes: 16 << 20,
+            actions_max: 256,
+            answer_bytes_max: 256 << 10,
+            log_bytes_per_second: 16 << 10,
+            log_bytes_max: 1 << 20,
+        }
+    }
+}
+
+/// Bounds that are the same for every instance, because no tenant has had a reason to want others.
+pub(crate) mod fixed {
+    /// Component-model handles alive at once. A guest that uses std holds about six.
+    pub(crate) const HANDLES_MAX: usize = 256;
+    /// Core instances in one component: a Rust guest has 3, an interpreter with its adapters about 10.
+    pub(crate) const CORE_INSTANCES_MAX: u32 = 32;
+    /// Linear memories in one component.
+    pub(crate) const MEMORIES_MAX: u32 = 2;
+    /// Tables in one component: a Rust guest has 2.
+    pub(crate) const TABLES_MAX: u32 = 8;
+    /// Entries in one table. An interpreter has about 10,000 functions that are called indirectly.
+    pub(crate) const TABLE_ELEMENTS_MAX: usize = 32 << 10;
+    /// Stack for wasm frames, in bytes: wasmtime's own default.
+    pub(crate) const WASM_STACK_BYTES: usize = 512 << 10;
+    /// The whole stack a guest call runs on, with room for host functions below the guest.
+    pub(crate) const ASYNC_STACK_BYTES: usize = 1 << 20;
+    /// One line of log, in bytes, before it is cut.
+    pub(crate) const LOG_LINE_BYTES_MAX: usize = 2 << 10;
+    /// Random bytes in one request.
+    pub(crate) const RANDOM_BYTES_MAX: u64 = 64 << 10;
+}
+
+/// What a deployment may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Size of a component, in bytes. 32 MiB: a Python tenant is 18 MB.
+    pub component_bytes_max: usize,
+    /// Wall time for compiling. 120 s: a Python tenant takes 12 to 30.
+    pub compile_deadline: Duration,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self { component_bytes_max: 32 << 20, compile_deadline: Duration::from_secs(120) }
+    }
+}

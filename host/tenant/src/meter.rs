@@ -1,0 +1,100 @@
+//! The CPU budget of one guest call.
+//!
+//! **What counts is the CPU time of the thread the guest runs on.** A guest that was made to wait, by the
+//! scheduler or by its neighbours, has spent nothing. The clock costs a system call, so it is read at ticks
+//! only: an event that ends within its first tick (all but a few do) reads no clock at all, and goes
+//! uncounted.
+//!
+//! At every tick the guest gives way to its neighbours. It may go on upon another thread, whose clock has
+//! nothing to do with the first one's; so time is summed from each resumption to the next tick.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::UpdateDeadline;
+
+/// One instance's meter, shared between the call's task and the guest's own stack; never by two threads at
+/// once, so no access needs an order.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    budget_ns: AtomicU64,
+    spent_ns: AtomicU64,
+    /// The thread's clock when the guest last went on; `UNSEEN` until the first tick of a call.
+    since_ns: AtomicU64,
+    /// The guest has stopped at a tick and not because it waits for something.
+    yielded: AtomicBool,
+}
+
+const UNSEEN: u64 = u64::MAX;
+
+/// A guest spent its budget.
+#[derive(Debug, thiserror::Error)]
+#[error("the guest ran for {spent:?} of CPU time; {budget:?} are allowed")]
+pub(crate) struct OverBudget {
+    pub(crate) spent: Duration,
+    pub(crate) budget: Duration,
+}
+
+/// A guest waited for something outside of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the guest waited; a tenant never waits, it sets a timer")]
+pub(crate) struct Waited;
+
+impl Meter {
+    /// Runs one guest call under a budget.
+    ///
+    /// Besides the guest's own errors, the result may be [`OverBudget`] or [`Waited`].
+    pub(crate) async fn run<T>(
+        &self,
+        budget: Duration,
+        call: impl Future<Output = wasmtime::Result<T>>,
+    ) -> wasmtime::Result<T> {
+        self.budget_ns.store(nanos(budget), Ordering::Relaxed);
+        self.spent_ns.store(0, Ordering::Relaxed);
+        self.since_ns.store(UNSEEN, Ordering::Relaxed);
+        self.yielded.store(false, Ordering::Relaxed);
+        let mut call = pin!(call);
+        std::future::poll_fn(|context| match call.as_mut().poll(context) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending if self.yielded.load(Ordering::Relaxed) => Poll::Pending,
+            Poll::Pending => Poll::Ready(Err(Waited.into())),
+        })
+        .await
+    }
+
+    /// What to do with a guest that is still running when the ticker beats: end it, or let its neighbours run.
+    pub(crate) fn tick(self: &Arc<Self>) -> wasmtime::Result<UpdateDeadline> {
+        let now = thread_cpu_ns();
+        let since = self.since_ns.load(Ordering::Relaxed);
+        let ran = if since == UNSEEN { 0 } else { now.saturating_sub(since) };
+        let spent = self.spent_ns.fetch_add(ran, Ordering::Relaxed) + ran;
+        let budget = self.budget_ns.load(Ordering::Relaxed);
+        if spent > budget {
+            let (spent, budget) = (Duration::from_nanos(spent), Duration::from_nanos(budget));
+            return Err(OverBudget { spent, budget }.into());
+        }
+        self.yielded.store(true, Ordering::Relaxed);
+        let meter = Arc::clone(self);
+        // Tokio's own yield lets the sockets be looked at; waking ourselves at once would starve them.
+        let resume = async move {
+            tokio::task::yield_now().await;
+            meter.yielded.store(false, Ordering::Relaxed);
+            meter.since_ns.store(thread_cpu_ns(), Ordering::Relaxed);
+        };
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(resume)))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn thread_cpu_ns() -> u64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(now.tv_sec).expect("a thread's CPU time is not negative");
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).expect("nanoseconds are not negative")
+}

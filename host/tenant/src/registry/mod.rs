@@ -1,0 +1,325 @@
+//! Which tenant answers which number, with which component, settings and limits.
+//!
+//! A [`Tenant`] has one active [`Version`], which never changes once made. A call takes a [`CallSlot`] and keeps
+//! the version it found there until it ends, whatever becomes the active one meanwhile.
+
+mod http;
+mod manifest;
+mod terms;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+pub use http::HttpPolicy;
+pub use manifest::TenantId;
+pub use terms::Terms;
+
+use crate::cache::CompiledCache;
+use crate::component::{Component, Digest};
+use crate::engine::Engine;
+use crate::limits::{CompileLimits, Limits};
+use crate::vet::VetError;
+use manifest::Manifest;
+
+/// One immutable version of a tenant: all that a call needs to be answered.
+#[derive(Debug)]
+pub struct Version {
+    /// Whose version it is.
+    pub tenant: TenantId,
+    /// How the registry names it: twelve digits of a hash over component and settings.
+    pub name: String,
+    /// What answers.
+    pub component: Component,
+    /// The tenant's own settings, a JSON object.
+    pub settings: String,
+    /// What an instance may use.
+    pub limits: Arc<Limits>,
+    /// What its HTTP requests may reach, and the secrets they may name.
+    pub http: HttpPolicy,
+}
+
+/// One tenant of this host.
+#[derive(Debug)]
+pub struct Tenant {
+    id: TenantId,
+    max_calls: u32,
+    live: AtomicU32,
+    /// A lock, because a deployment replaces the version while webhooks read it; it is held for one clone.
+    active: RwLock<Arc<Version>>,
+}
+
+/// A tenant has as many calls as it may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tenant `{tenant}` has its {max_calls} calls already")]
+pub struct AtCapacity {
+    /// Which tenant.
+    pub tenant: TenantId,
+    /// How many calls it may have.
+    pub max_calls: u32,
+}
+
+/// One call's place at a tenant, given back when it is dropped, and the version that answers this call.
+#[derive(Debug)]
+pub struct CallSlot {
+    tenant: Arc<Tenant>,
+    version: Arc<Version>,
+}
+
+impl CallSlot {
+    /// The version this call began with.
+    pub fn version(&self) -> &Arc<Version> {
+        &self.version
+    }
+
+    /// The tenant.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+}
+
+impl Drop for CallSlot {
+    fn drop(&mut self) {
+        self.tenant.live.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Tenant {
+    /// The tenant's name.
+    pub fn id(&self) -> &TenantId {
+        &self.id
+    }
+
+    /// Calls alive.
+    pub fn live_calls(&self) -> u32 {
+        self.live.load(Ordering::Acquire)
+    }
+
+    /// The version new calls get.
+    pub fn active(&self) -> Arc<Version> {
+        Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a place for one call, with the version that is active now.
+    ///
+    /// # Errors
+    ///
+    /// [`AtCapacity`] when the tenant has all the calls it may have.
+    pub fn admit(self: &Arc<Self>) -> Result<CallSlot, AtCapacity> {
+        self.live
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
+                (live < self.max_calls).then_some(live + 1)
+            })
+            .map_err(|_| AtCapacity { tenant: self.id.clone(), max_calls: self.max_calls })?;
+        Ok(CallSlot { version: self.active(), tenant: Arc::clone(self) })
+    }
+}
+
+/// A tenant directory that could not be used. The other tenants are not touched by it.
+#[derive(Debug, thiserror::Error)]
+#[error("tenant `{tenant}` is left out: {path}: {reason}", path = path.display())]
+pub struct TenantError {
+    /// The directory's name.
+    pub tenant: String,
+    /// The file at fault.
+    pub path: PathBuf,
+    /// What is wrong with it, with the key where there is one.
+    pub reason: String,
+}
+
+/// All tenants of this host.
+#[derive(Debug)]
+pub struct Tenants {
+    by_id: BTreeMap<TenantId, Arc<Tenant>>,
+    by_number: HashMap<String, TenantId>,
+}
+
+/// What tenants are made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Making<'a> {
+    /// The engine their components run on.
+    pub engine: &'a Engine,
+    /// What a component may cost.
+    pub limits: &'a CompileLimits,
+    /// Compiled components, where they are kept.
+    pub cache: Option<&'a CompiledCache>,
+    /// The component of tenants that name none, and of the tenant `default`.
+    pub default_component: &'a [u8],
+    /// Settings that tenants get unless they set the same key: a JSON object.
+    pub default_settings: &'a serde_json::Map<String, serde_json::Value>,
+    /// Calls at once for tenants that do not say.
+    pub max_calls: u32,
+}
+
+impl Tenants {
+    /// Reads every `<dir>/<id>/tenant.toml`. There is always a tenant `default`, which answers what no other
+    /// tenant has claimed; `<dir>/default/tenant.toml` gives it settings.
+    ///
+    /// What is wrong with a directory is reported, and that tenant left out. Blocks while components compile.
+    ///
+    /// # Errors
+    ///
+    /// [`VetError`] when the default component itself is not usable.
+    pub fn open(
+        dir: Option<&Path>,
+        making: Making<'_>,
+    ) -> Result<(Self, Vec<TenantError>), VetError> {
+        let mut maker = Maker { making, compiled: HashMap::new() };
+        maker.component(making.default_component)?;
+        let mut tenants = Self { by_id: BTreeMap::new(), by_number: HashMap::new() };
+        let mut errors = Vec::new();
+        let directories = dir.map(|dir| directories(dir, &mut errors)).unwrap_or_default();
+        for path in directories {
+            if let Err(error) = maker.read(&path).and_then(|read| tenants.add(&path, read)) {
+                errors.push(error);
+            }
+        }
+        let default = TenantId::default_tenant();
+        if !tenants.by_id.contains_key(&default) {
+            let version = maker.version(&default, Manifest::default(), making.default_component)?;
+            tenants.insert(version, making.max_calls);
+        }
+        Ok((tenants, errors))
+    }
+
+    /// The tenant of this name.
+    pub fn tenant(&self, id: &str) -> Option<&Arc<Tenant>> {
+        self.by_id.get(id)
+    }
+
+    /// The tenant that answers a called number (E.164, as the carrier gives it), else `default`.
+    pub fn for_number(&self, number: &str) -> &Arc<Tenant> {
+        let default = TenantId::default_tenant();
+        let id = self.by_number.get(number).unwrap_or(&default);
+        self.by_id.get(id).expect("every number's tenant is there, and `default` always is")
+    }
+
+    /// All tenants, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.by_id.values()
+    }
+
+    fn add(&mut self, dir: &Path, read: Read) -> Result<(), TenantError> {
+        for number in &read.numbers {
+            if let Some(other) = self.by_number.get(number) {
+                let reason = format!("numbers: {number} already belongs to tenant `{other}`");
+                return Err(manifest_error(dir, reason));
+            }
+        }
+        let id = read.version.tenant.clone();
+        self.by_number.extend(read.numbers.into_iter().map(|number| (number, id.clone())));
+        self.insert(read.version, read.max_calls);
+        Ok(())
+    }
+
+    fn insert(&mut self, version: Version, max_calls: u32) {
+        let tenant = Tenant {
+            id: version.tenant.clone(),
+            max_calls,
+            live: AtomicU32::new(0),
+            active: RwLock::new(Arc::new(version)),
+        };
+        self.by_id.insert(tenant.id.clone(), Arc::new(tenant));
+    }
+}
+
+/// Makes versions, compiling each component once however many tenants share it.
+struct Maker<'a> {
+    making: Making<'a>,
+    compiled: HashMap<Digest, Component>,
+}
+
+/// What a tenant's directory says.
+struct Read {
+    version: Version,
+    numbers: Vec<String>,
+    max_calls: u32,
+}
+
+impl Maker<'_> {
+    fn read(&mut self, dir: &Path) -> Result<Read, TenantError> {
+        let wrong = |reason: String| manifest_error(dir, reason);
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let id = TenantId::parse(&name).map_err(wrong)?;
+        let text = fs::read_to_string(dir.join(MANIFEST)).map_err(|e| wrong(e.to_string()))?;
+        let manifest = Manifest::parse(&text).map_err(wrong)?;
+        let numbers = manifest.numbers.clone();
+        let max_calls = manifest.max_calls.unwrap_or(self.making.max_calls);
+        let version = match manifest.component.clone() {
+            None => self.version(&id, manifest, self.making.default_component),
+            Some(file) => {
+                let path = dir.join(file);
+                let at = |reason: String| TenantError {
+                    tenant: name.to_string(),
+                    path: path.clone(),
+                    reason,
+                };
+                let bytes = fs::read(&path).map_err(|e| at(format!("component: {e}")))?;
+                return Ok(Read {
+                    version: self.version(&id, manifest, &bytes).map_err(|e| at(e.to_string()))?,
+                    numbers,
+                    max_calls,
+                });
+            }
+        };
+        let version = version.map_err(|e| wrong(e.to_string()))?;
+        Ok(Read { version, numbers, max_calls })
+    }
+
+    fn version(
+        &mut self,
+        id: &TenantId,
+        manifest: Manifest,
+        component: &[u8],
+    ) -> Result<Version, VetError> {
+        let component = self.component(component)?;
+        let mut settings = self.making.default_settings.clone();
+        settings.extend(manifest.settings);
+        let settings = serde_json::Value::Object(settings).to_string();
+        let name = Digest::of(format!("{} {settings}", component.digest()).as_bytes()).short();
+        let (limits, http) = (Arc::new(manifest.limits), manifest.http);
+        Ok(Version { tenant: id.clone(), name, component, settings, limits, http })
+    }
+
+    fn component(&mut self, bytes: &[u8]) -> Result<Component, VetError> {
+        let digest = Digest::of(bytes);
+        if let Some(component) = self.compiled.get(&digest) {
+            return Ok(component.clone());
+        }
+        let Making { engine, limits, cache, .. } = self.making;
+        let component = match cache {
+            Some(cache) => Component::load(engine, bytes, limits, cache)?,
+            None => Component::vet_and_compile(engine, bytes, limits)?,
+        };
+        self.compiled.insert(digest, component.clone());
+        Ok(component)
+    }
+}
+
+const MANIFEST: &str = "tenant.toml";
+
+fn manifest_error(dir: &Path, reason: String) -> TenantError {
+    let tenant = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    TenantError { tenant, path: dir.join(MANIFEST), reason }
+}
+
+/// The tenants' directories in the order of their names, without hidden ones (the cache is one).
+fn directories(dir: &Path, errors: &mut Vec<TenantError>) -> Vec<PathBuf> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) => {
+            let (tenant, path) = ("*".to_owned(), dir.to_owned());
+            errors.push(TenantError { tenant, path, reason: e.to_string() });
+            return Vec::new();
+        }
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .filter(|path| !path.file_name().is_some_and(|it| it.to_string_lossy().starts_with('.')))
+        .collect();
+    paths.sort();
+    paths
+}
