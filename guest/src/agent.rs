@@ -120,3 +120,122 @@ const TYPING: u64 = 1;
 const TYPING_PAUSE_MS: u64 = 1_500;
 /// A card number with its code; more is no sensible input.
 const KEYS_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use cordboard_sdk::harness::{Harness, call_info};
+    use cordboard_sdk::{Event, Instance};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn call(settings: Value) -> Harness<DefaultTenant> {
+        let mut harness = Harness::with_settings(&settings.to_string());
+        harness.model_ready();
+        harness
+    }
+
+    fn last_instructions(harness: &Harness<DefaultTenant>) -> String {
+        let create = harness.sent("response.create").pop().expect("something was said");
+        create["response"]["instructions"].as_str().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn settings_become_the_session() {
+        let harness = call(json!({
+            "instructions": "Sell flowers.", "voice": "professional_male", "greeting": "Flowers!",
+            "tools": [{"name": "bye", "description": "Ends it.", "does": "hang_up"}],
+        }));
+        let session = &harness.sent("session.update")[0]["session"];
+        assert_eq!(session["instructions"], "Sell flowers.");
+        assert_eq!(session["audio"]["output"]["voice"], "cedar");
+        assert_eq!(session["tools"][0]["name"], "bye");
+        assert!(session["tools"][0].get("does").is_none(), "the model sees a plain function");
+        assert!(last_instructions(&harness).contains("Flowers!"));
+    }
+
+    #[test]
+    fn bad_settings_are_published_and_the_caller_is_greeted_all_the_same() {
+        for settings in [r#"{"voice": "nova"}"#, "no json"] {
+            let mut harness = Harness::<DefaultTenant>::with_settings(settings);
+            let published = harness.published("settings.refused");
+            assert_eq!(published[0]["problems"].as_array().map(Vec::len), Some(1));
+            harness.model_ready();
+            assert!(last_instructions(&harness).contains("Greet"));
+        }
+    }
+
+    #[test]
+    fn typed_keys_reach_the_model_as_one_message_after_a_pause() {
+        let mut harness = call(json!({"greeting": null}));
+        for key in ['4', '7', '1'] {
+            harness.key(key);
+            harness.advance(1_000);
+        }
+        assert!(harness.sent("conversation.item.create").is_empty(), "still typing");
+        harness.advance(600);
+        let told = &harness.sent("conversation.item.create")[0]["item"];
+        assert_eq!(told["role"], "user");
+        assert!(told["content"][0]["text"].as_str().unwrap().contains("471"));
+        assert_eq!(harness.sent("response.create").len(), 1);
+    }
+
+    #[test]
+    fn the_hash_key_ends_the_typing_at_once() {
+        let mut harness = call(json!({"greeting": null}));
+        "12#".chars().for_each(|key| drop(harness.key(key)));
+        assert_eq!(harness.sent("conversation.item.create").len(), 1);
+        harness.advance(5_000);
+        assert_eq!(harness.sent("conversation.item.create").len(), 1, "and is not repeated");
+    }
+
+    #[test]
+    fn keys_can_be_ignored() {
+        let mut harness = call(json!({"greeting": null, "keys": "ignore"}));
+        harness.key('5');
+        harness.advance(5_000);
+        assert!(harness.sent("conversation.item.create").is_empty());
+    }
+
+    #[test]
+    fn keys_half_typed_survive_a_swap() {
+        let mut harness = call(json!({"greeting": null}));
+        harness.swap_every(1);
+        "4711#".chars().for_each(|key| drop(harness.key(key)));
+        assert!(harness.sent("conversation.item.create")[0].to_string().contains("4711"));
+    }
+
+    #[test]
+    fn an_operator_can_speak_through_the_agent_and_end_the_call() {
+        let mut harness = call(json!({"greeting": null}));
+        let command = |harness: &mut Harness<DefaultTenant>, json: Value| {
+            harness.feed(Event::Command(json.to_string()));
+        };
+        command(&mut harness, json!({"say": "Please hold."}));
+        assert!(last_instructions(&harness).contains("Please hold."));
+        harness.model_says("Please hold.", 300);
+        command(&mut harness, json!({"tell": "The stock is empty."}));
+        assert!(harness.sent("conversation.item.create")[0].to_string().contains("stock"));
+        command(&mut harness, json!({"hang_up": "We close now."}));
+        harness.model_says("We close now.", 700);
+        assert!(!harness.has_ended());
+        harness.hear_all();
+        assert!(harness.has_ended());
+    }
+
+    #[test]
+    fn an_unknown_command_is_answered_with_what_there_is() {
+        let mut harness = call(json!({}));
+        harness.feed(Event::Command(r#"{"dance": true}"#.into()));
+        let reason = harness.published("command.refused")[0]["reason"].to_string();
+        assert!(reason.contains("dance") && reason.contains("transfer"), "{reason}");
+    }
+
+    #[test]
+    fn hostile_typed_keys_in_a_state_are_refused() {
+        for bytes in [&b"12x"[..], b"\xff\xfe", &[b'1'; 64]] {
+            assert!(DefaultTenant::load(&call_info(), bytes).is_err());
+        }
+        assert!(Instance::<DefaultTenant>::load(0, call_info(), b"nonsense").is_err());
+    }
+}

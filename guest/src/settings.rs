@@ -294,3 +294,159 @@ fn distance(a: &str, b: &str) -> usize {
     }
     row[b.len()]
 }
+
+#[cfg(test)]
+mod tests {
+    use cordboard_sdk::{NoiseReduction, Path, Profile};
+    use serde_json::json;
+
+    use super::*;
+
+    fn problems(json: Value) -> Vec<String> {
+        let problems = check(&json.to_string()).expect_err("something is wrong");
+        problems.iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn nothing_set_is_a_working_agent() {
+        for nothing in ["", "  ", "{}"] {
+            let settings = check(nothing).unwrap();
+            assert_eq!(settings, Settings::default());
+            assert!(settings.session.greeting.is_some());
+        }
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let settings = check(
+            &json!({
+                "comment": "the shop in Main Street",
+                "instructions": "Sell flowers.",
+                "voice": "friendly_male",
+                "greeting": "Flowers!",
+                "turn_detection": {"type": "semantic_vad", "eagerness": "low"},
+                "transcription": {"model": "whisper-1", "language": "de"},
+                "noise_reduction": "near_field",
+                "tools": [
+                    {"name": "stock", "url": "https://shop.example/stock", "hold_phrase": "One moment."},
+                    {"name": "bye", "does": "hang_up"},
+                ],
+                "temperature": 0.8,
+                "max_output_tokens": 500,
+                "speed": 1.1,
+                "audio": "pcmu",
+                "resampler": {"profile": "strict", "path": "via16k"},
+                "barge_in": false,
+                "idle": {"nudge_after_ms": 8000},
+                "keys": "ignore",
+            })
+            .to_string(),
+        )
+        .unwrap();
+        let session = settings.session;
+        assert_eq!(session.instructions, "Sell flowers.");
+        assert_eq!(session.voice, Voice::named("friendly_male").unwrap());
+        assert_eq!(session.greeting, Some(Greeting::Say("Flowers!".into())));
+        assert!(matches!(session.turn_detection, Some(TurnDetection::SemanticVad { .. })));
+        assert_eq!(session.transcription.unwrap().language.as_deref(), Some("de"));
+        assert_eq!(session.noise_reduction, Some(NoiseReduction::NearField));
+        assert_eq!(session.tools.len(), 2);
+        assert_eq!(session.temperature, Some(0.8));
+        assert_eq!(session.max_output_tokens, Some(500));
+        assert_eq!(session.speed, Some(1.1));
+        assert_eq!(session.audio, Audio::Pcmu);
+        assert_eq!((session.profile, session.path), (Profile::Strict, Path::Via16k));
+        assert!(!session.barge_in);
+        assert_eq!(session.idle.unwrap().nudge_after_ms, 8_000);
+        assert_eq!(settings.keys, Keys::Ignore);
+    }
+
+    #[test]
+    fn null_turns_off_what_can_be_turned_off() {
+        let settings = check(
+            r#"{"greeting": null, "turn_detection": null, "transcription": null,
+                "noise_reduction": null, "idle": null}"#,
+        )
+        .unwrap();
+        let session = settings.session;
+        assert_eq!(session.greeting, None);
+        assert_eq!(session.turn_detection, None);
+        assert_eq!(session.transcription, None);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_the_right_one() {
+        let [problem] = &problems(json!({"instrctions": "x"}))[..] else { panic!("one problem") };
+        assert!(problem.contains("instrctions") && problem.contains("`instructions`"), "{problem}");
+        let [problem] = &problems(json!({"shoe_size": 44}))[..] else { panic!("one problem") };
+        assert!(problem.contains("shoe_size") && problem.contains("noise_reduction"), "{problem}");
+    }
+
+    #[test]
+    fn each_wrong_value_names_its_key() {
+        for (settings, key) in [
+            (json!({"instructions": 5}), "instructions"),
+            (json!({"instructions": " "}), "instructions"),
+            (json!({"voice": "nova"}), "voice"),
+            (json!({"voice": {"name": "x"}}), "voice"),
+            (json!({"voice": 1}), "voice"),
+            (json!({"greeting": 1}), "greeting"),
+            (json!({"greeting_prompt": ""}), "greeting_prompt"),
+            (json!({"turn_detection": {"type": "server_vad", "treshold": 0.5}}), "turn_detection"),
+            (json!({"turn_detection": {"type": "server_vad", "threshold": 7}}), "turn_detection"),
+            (json!({"transcription": {"modell": "x"}}), "transcription"),
+            (json!({"noise_reduction": "loud"}), "noise_reduction"),
+            (json!({"tools": {}}), "tools"),
+            (json!({"tools": [{"name": "idle_one"}]}), "tools.0"),
+            (
+                json!({"tools": [{"name": "a", "does": "hang_up"}, {"name": "a", "does": "hang_up"}]}),
+                "tools.1",
+            ),
+            (json!({"tools": [{"name": "a", "does": "dance"}]}), "tools.0"),
+            (json!({"temperature": 3}), "temperature"),
+            (json!({"max_output_tokens": 0}), "max_output_tokens"),
+            (json!({"speed": "fast"}), "speed"),
+            (json!({"audio": "mp3"}), "audio"),
+            (json!({"resampler": {"profile": "best"}}), "resampler.profile"),
+            (json!({"resampler": {"quality": 1}}), "resampler.quality"),
+            (json!({"barge_in": "yes"}), "barge_in"),
+            (json!({"idle": {}}), "idle"),
+            (json!({"keys": "sing"}), "keys"),
+        ] {
+            let found = check(&settings.to_string()).expect_err("something is wrong");
+            assert_eq!(found.len(), 1, "{settings}: {found:?}");
+            assert_eq!(found[0].key, key, "{settings}");
+            assert!(!found[0].message.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_right_is_kept_beside_what_is_wrong() {
+        let (settings, problems) =
+            read(r#"{"instructions": "Sell flowers.", "voice": "nova", "color": "red"}"#);
+        assert_eq!(settings.session.instructions, "Sell flowers.");
+        assert_eq!(settings.session.voice, Voice::default());
+        assert_eq!(problems.len(), 2);
+    }
+
+    #[test]
+    fn no_json_at_all_is_said_so() {
+        for json in ["nonsense", "[1]", "{\"a\":", "null"] {
+            let problems = check(json).unwrap_err();
+            assert!(problems[0].to_string().contains("not a JSON object"), "{}", problems[0]);
+        }
+    }
+
+    #[test]
+    fn the_readme_has_a_row_for_every_key_and_no_other() {
+        let readme = include_str!("../README.md");
+        let rows: Vec<&str> = readme
+            .lines()
+            .skip_while(|line| !line.starts_with("| key |"))
+            .skip(2)
+            .take_while(|line| line.starts_with("| `"))
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .collect();
+        assert_eq!(rows, KEYS);
+    }
+}
