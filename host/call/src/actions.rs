@@ -7,7 +7,7 @@ use cordboard_wire::openai::ClientEvent;
 
 use crate::call::{Call, Carrier, Request, send_carrier};
 use crate::contract::{
-    Action, Ended, Event, HangUp, HangUpWhen, HttpRequest, Publication, Transfer,
+    Action, Ended, Event, HangUp, HangUpWhen, HttpRequest, Publication, Timer, Transfer,
 };
 use crate::ending::{Departure, Phase};
 use crate::io::{Note, Now, Output, Rest, ToModel};
@@ -59,13 +59,10 @@ impl Call {
                 self.model_audio(audio)
             }
             Action::ModelEvent(json) => self.model_event(&json),
-            Action::SetTimer(timer) => match self.timers.set(timer, self.limits.timers_max) {
-                true => Ok(()),
-                false => Err(format!("at most {} timers can be set", self.limits.timers_max)),
-            },
+            Action::SetTimer(timer) => self.set_timer(timer),
             Action::CancelTimer(token) => {
-                // One that has just fired is in the line already; cancelling it is no mistake.
                 self.timers.cancel(token);
+                self.tenant.withdraw_timer(token);
                 Ok(())
             }
             Action::Http(request) => self.http(request),
@@ -81,6 +78,15 @@ impl Call {
             Action::SendKeys(keys) => self.send_keys(keys),
             Action::Publish(publication) => self.publish(publication),
         }
+    }
+
+    fn set_timer(&mut self, timer: Timer) -> Result<(), Refused> {
+        let max = self.limits.timers_max;
+        if !self.timers.set(timer, max) {
+            return Err(format!("at most {max} timers can be set"));
+        }
+        self.tenant.withdraw_timer(timer.token);
+        Ok(())
     }
 
     fn flush(&mut self) {

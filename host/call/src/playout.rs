@@ -144,22 +144,7 @@ impl Playout {
         let open = self.items.iter().rposition(|known| !known.closed && known.name == item);
         let place = match open {
             Some(place) => place,
-            None if self.items.len() >= limits.items_max => {
-                return Err("too many items are playing");
-            }
-            None => {
-                self.items_made += 1;
-                let key = self.items_made;
-                self.items.push_back(Item {
-                    key,
-                    name: item,
-                    given: 0,
-                    sent: 0,
-                    heard: 0,
-                    closed: false,
-                });
-                self.items.len() - 1
-            }
+            None => self.begin_item(item, limits)?,
         };
         let item = &mut self.items[place];
         item.given += bytes;
@@ -173,6 +158,19 @@ impl Playout {
             self.queue.push_back(Entry::ItemEnd(key));
         }
         Ok(())
+    }
+
+    fn begin_item(&mut self, name: String, limits: &Limits) -> Result<usize, &'static str> {
+        if self.items.len() >= limits.items_max {
+            // One that was never ended and has nothing left to play is most likely forgotten.
+            let is_idle = |item: &Item| !item.closed && item.heard == item.given;
+            let idle = self.items.iter().position(is_idle).ok_or("too many items are playing")?;
+            self.items.remove(idle);
+        }
+        self.items_made += 1;
+        let key = self.items_made;
+        self.items.push_back(Item { key, name, given: 0, sent: 0, heard: 0, closed: false });
+        Ok(self.items.len() - 1)
     }
 
     /// Queues a mark of the tenant behind everything played so far.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::contract::Event;
+use crate::contract::{Event, Token};
 use crate::io::Now;
 use crate::limits::Limits;
 
@@ -174,6 +174,11 @@ impl TenantLeg {
             self.line.push_front(event);
         }
         true
+    }
+
+    /// Takes a timer that has fired back out of the line: its token was cancelled or set anew.
+    pub(crate) fn withdraw_timer(&mut self, token: Token) {
+        self.remove_oldest(|event| *event == Event::Timer(token));
     }
 
     /// Puts the last event in line. Audio before it is of no use any more.

@@ -321,6 +321,23 @@ fn a_tenant_that_answers_its_own_echoes_without_end_is_restarted_and_then_given_
 }
 
 #[test]
+fn a_timer_that_fired_while_the_tenant_thought_can_still_be_cancelled_or_moved() {
+    let mut call = busy(config());
+    let timers = [1, 2, 3].map(|token| Action::SetTimer(Timer { token, at: 10 }));
+    call.handle(ms(0), Input::Answered(timers.into()));
+    call.handle(ms(0), frame(1));
+    assert_eq!(tenant_outputs(&mut call).len(), 1);
+    call.handle(ms(20), Input::Wake);
+    assert_eq!(call.events_waiting(), 3);
+    let moved = Action::SetTimer(Timer { token: 2, at: 50 });
+    call.handle(ms(20), Input::Answered(vec![Action::CancelTimer(1), moved]));
+    assert_eq!(tenant_outputs(&mut call), [Event::Timer(3)]);
+    assert_eq!(call.events_waiting(), 0);
+    call.handle(ms(50), Input::Answered(Vec::new()));
+    assert_eq!(tenant_outputs(&mut call), [Event::Timer(2)]);
+}
+
+#[test]
 fn more_actions_than_an_answer_may_hold_are_refused_in_one_word() {
     let mut desk = Desk::new();
     let timers = (0..40).map(|token| Action::SetTimer(Timer { token, at: 99_999 }));
