@@ -1,27 +1,30 @@
 //! Carries out the HTTP requests that tenants ask for.
 //!
 //! **One rule: a tenant reaches only what its operator listed, and never sees a secret.** A request must
-//! match an allowed origin and path; secrets are put into header values here, after the tenant, and
+//! match the tenant's [`HttpPolicy`]; secrets are put into header values here, after the tenant, and
 //! taken out of the answer again should the server echo them. Redirects are not followed: the tenant
-//! gets the 3xx and may ask anew, which is checked anew. Names that resolve to private addresses are
-//! refused at the moment of connecting, so a name that changes its address between check and use
-//! gains nothing.
+//! gets the 3xx and may ask anew, which is checked anew. A private address is reached only where the
+//! operator listed the address itself; a name that resolves to one is refused at the moment of
+//! connecting, so a name that changes its address between check and use gains nothing.
 
 mod address;
-mod policy;
+mod prepare;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cordboard_call::contract::{HttpFailure, HttpRequest, HttpResponse};
+use cordboard_tenant::HttpPolicy;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Method, redirect};
 
+use crate::secret::Secret;
 use crate::tls;
-pub use policy::{Policy, PolicyError};
-use policy::{Prepared, Reach};
+use prepare::{Prepared, Reach, prepare};
 
 /// Bounds of one request; every figure is the same for all tenants.
 #[derive(Debug, Clone)]
@@ -56,14 +59,16 @@ pub struct OutboundHttp {
     public: Client,
     anywhere: Client,
     bounds: Bounds,
+    secrets: Arc<BTreeMap<String, Secret>>,
 }
 
 impl OutboundHttp {
-    /// Sets up the connection pools.
+    /// Sets up the connection pools. `secrets` are the operator's, by name; each tenant's policy says
+    /// which of them it may name.
     ///
     /// # Errors
     /// The HTTP client cannot be built; a fault of the host.
-    pub fn new(bounds: Bounds) -> Result<Self, reqwest::Error> {
+    pub fn new(bounds: Bounds, secrets: BTreeMap<String, Secret>) -> Result<Self, reqwest::Error> {
         let builder = || {
             Client::builder()
                 .use_preconfigured_tls((*tls::client_config()).clone())
@@ -79,6 +84,7 @@ impl OutboundHttp {
             public: builder().dns_resolver(PublicOnly.into()).build()?,
             anywhere: builder().build()?,
             bounds,
+            secrets: Arc::new(secrets),
         })
     }
 
@@ -88,7 +94,7 @@ impl OutboundHttp {
     /// A reason that is safe to show to the tenant: what was refused, or how the server failed.
     pub async fn execute(
         &self,
-        policy: &Policy,
+        policy: &HttpPolicy,
         request: HttpRequest,
     ) -> Result<HttpResponse, HttpFailure> {
         let token = request.token;
@@ -98,7 +104,7 @@ impl OutboundHttp {
             return Err(failure(format!("refused: the body is larger than {max} bytes")));
         }
         let method = method(&request.method).map_err(failure)?;
-        let prepared = policy.prepare(&request.url, &request.headers).map_err(failure)?;
+        let prepared = prepare(policy, &self.secrets, &request).map_err(failure)?;
         let timeout = match request.timeout_ms {
             0 => self.bounds.timeout,
             ms => Duration::from_millis(ms.into()).min(self.bounds.timeout_max),
@@ -200,8 +206,7 @@ impl Resolve for PublicOnly {
 }
 
 /// Said when a name or literal leads into a private network.
-const PRIVATE: &str =
-    "refused: the address is private; the operator may list it under allow_private";
+const PRIVATE: &str = "refused: the name leads to a private address; the operator may list the address itself in http.allow";
 
 /// A server that takes longer to accept is down, as far as a caller is concerned.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);

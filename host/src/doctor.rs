@@ -1,0 +1,249 @@
+//! `cordboard doctor`: finds out, step by step, what keeps calls from being answered.
+//!
+//! **One rule: every step that fails says what to do next.** The steps are those of a call's first
+//! seconds: the settings, the carrier's side of them, the key, the connection, the session and its formats,
+//! audio in, an answer out. The last one makes the model speak a few words, which costs what that
+//! costs.
+
+mod conversation;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cordboard_wire::openai::Rejection;
+use serde::Serialize;
+
+use crate::config::{Config, Sources, Trust};
+use crate::model::{ConnectError, ModelEndpoint, ModelSocket};
+
+/// What to examine and how to tell.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct DoctorArgs {
+    /// The configuration file; without it, ./cordboard.toml if there is one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON object at the end instead of a line per step
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One step of the examination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// A word: `config`, `carrier`, `key`, `connect`, `session`, `audio`, `response`.
+    pub name: &'static str,
+    /// How it went.
+    pub outcome: Outcome,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; empty when nothing needs to be done.
+    pub todo: Vec<String>,
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Nothing to do.
+    Ok,
+    /// It works, and should be looked at.
+    Warning,
+    /// Calls will not be answered.
+    Failed,
+    /// An earlier step failed.
+    Skipped,
+}
+
+/// The whole examination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether no step failed.
+    pub ok: bool,
+    /// In the order they were taken.
+    pub steps: Vec<Step>,
+}
+
+/// Examines and prints; the exit code is 0 when no step failed.
+pub async fn run(args: DoctorArgs) -> ExitCode {
+    let sources = Sources::from_process(args.config.as_deref());
+    let report = examine(&sources, |step| {
+        if !args.json {
+            print!("{step}");
+        }
+    })
+    .await;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report).expect("a report is plain data"));
+    } else if report.ok {
+        println!("\nEverything a call needs is in place.");
+    } else {
+        println!("\nCalls will not be answered until the failed steps are put right.");
+    }
+    if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Takes all steps, telling each as it is done.
+pub async fn examine(sources: &Sources, tell: impl FnMut(&Step)) -> Report {
+    let mut chart = Chart { steps: Vec::new(), tell };
+    if let Some(config) = chart.settings(sources) {
+        chart.carrier(&config);
+        if let Some((socket, model)) = chart.connection(&config.model).await {
+            Box::pin(conversation::hold(socket, &model, |step| chart.enter(step))).await;
+        }
+    }
+    chart.skip_the_rest();
+    let ok = chart.steps.iter().all(|step| step.outcome != Outcome::Failed);
+    Report { ok, steps: chart.steps }
+}
+
+/// All steps, in their order.
+const STEPS: [&str; 7] = ["config", "carrier", "key", "connect", "session", "audio", "response"];
+
+struct Chart<F> {
+    steps: Vec<Step>,
+    tell: F,
+}
+
+impl<F: FnMut(&Step)> Chart<F> {
+    fn enter(&mut self, step: Step) {
+        (self.tell)(&step);
+        self.steps.push(step);
+    }
+
+    fn settings(&mut self, sources: &Sources) -> Option<Config> {
+        match Config::load(sources) {
+            Ok(config) => {
+                let found = format!("model {} at {}", config.model.model, shown(&config.model.url));
+                self.enter(Step::ok("config", found).with_warnings(config.warnings.clone()));
+                Some(config)
+            }
+            Err(problems) => {
+                let todo = problems.0.iter().map(ToString::to_string).collect();
+                self.enter(Step::failed("config", "the settings can not be used", todo));
+                None
+            }
+        }
+    }
+
+    fn carrier(&mut self, config: &Config) {
+        let step = match config.trust() {
+            Ok(Trust::Signed { origin, tokens }) => {
+                let rest = match config.carrier.rest {
+                    Some(_) => "hang-up and transfer by REST are possible",
+                    None => "without TWILIO_ACCOUNT_SID no transfer is possible",
+                };
+                let keys = if tokens.len() == 1 { "one key" } else { "several keys" };
+                Step::ok("carrier", format!("signatures for {} by {keys}; {rest}", origin.http("")))
+            }
+            // The configuration's own warning says what to do.
+            Ok(Trust::Anybody { .. }) => Step {
+                outcome: Outcome::Warning,
+                ..Step::ok("carrier", "signatures are not checked")
+            },
+            Err(problems) => {
+                let todo = problems.0.iter().map(ToString::to_string).collect();
+                Step::failed("carrier", "`cordboard serve` would not start", todo)
+            }
+        };
+        self.enter(step);
+    }
+
+    /// Key and connection are told apart only by what the server says to the attempt.
+    async fn connection(&mut self, endpoint: &ModelEndpoint) -> Option<(ModelSocket, String)> {
+        let shape = match &endpoint.key {
+            None => "none is set, and the server may ask for none",
+            Some(key)
+                if key.expose().contains(|c: char| c.is_whitespace() || c == '"' || c == '\'') =>
+            {
+                let todo = "write OPENAI_API_KEY without blanks and quotation marks inside";
+                self.enter(Step::failed("key", "it is not pasted cleanly", vec![todo.to_owned()]));
+                return None;
+            }
+            Some(_) => "the server took it",
+        };
+        match ModelSocket::connect(endpoint).await {
+            Ok((socket, info)) => {
+                self.enter(Step::ok("key", shape));
+                self.enter(Step::ok(
+                    "connect",
+                    format!("session {} of {}", info.session, info.model),
+                ));
+                Some((socket, info.model))
+            }
+            Err(error) if is_about_the_key(&error) => {
+                self.enter(Step::failed("key", "the server refused it", vec![error.to_string()]));
+                None
+            }
+            Err(error) => {
+                let key =
+                    if endpoint.key.is_some() { "set; not shown to anybody yet" } else { shape };
+                self.enter(Step::ok("key", key));
+                self.enter(Step::failed("connect", "there is no session", vec![error.to_string()]));
+                None
+            }
+        }
+    }
+
+    fn skip_the_rest(&mut self) {
+        for name in &STEPS[self.steps.len()..] {
+            self.enter(Step {
+                outcome: Outcome::Skipped,
+                ..Step::ok(name, "an earlier step failed")
+            });
+        }
+    }
+}
+
+fn is_about_the_key(error: &ConnectError) -> bool {
+    match error.rejection() {
+        Some(
+            Rejection::InvalidKey
+            | Rejection::NoQuota
+            | Rejection::AccountDeactivated
+            | Rejection::BillingLimit,
+        ) => true,
+        Some(
+            Rejection::BetaDisabled
+            | Rejection::MissingModel
+            | Rejection::InvalidModel
+            | Rejection::UnknownModel,
+        )
+        | None => false,
+    }
+}
+
+/// Some providers take a key in the URL's query.
+fn shown(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
+}
+
+impl Step {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, outcome: Outcome::Ok, found: found.into(), todo: Vec::new() }
+    }
+
+    fn failed(name: &'static str, found: impl Into<String>, todo: Vec<String>) -> Self {
+        Self { name, outcome: Outcome::Failed, found: found.into(), todo }
+    }
+
+    fn with_warnings(self, todo: Vec<String>) -> Self {
+        let outcome = if todo.is_empty() { self.outcome } else { Outcome::Warning };
+        Self { outcome, todo, ..self }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outcome = match self.outcome {
+            Outcome::Ok => "ok",
+            Outcome::Warning => "look",
+            Outcome::Failed => "FAILED",
+            Outcome::Skipped => "-",
+        };
+        writeln!(f, "{:<9} {outcome:<7} {}", self.name, self.found)?;
+        self.todo.iter().try_for_each(|todo| writeln!(f, "{:17} -> {todo}", ""))
+    }
+}
