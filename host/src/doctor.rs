@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::config::{Config, Sources, Trust};
 use crate::model::{ConnectError, ModelEndpoint, ModelSocket};
+use conversation::Patience;
 
 /// What to examine and how to tell.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -87,11 +88,15 @@ pub async fn run(args: DoctorArgs) -> ExitCode {
 
 /// Takes all steps, telling each as it is done.
 pub async fn examine(sources: &Sources, tell: impl FnMut(&Step)) -> Report {
+    examine_with(sources, Patience::default(), tell).await
+}
+
+async fn examine_with(sources: &Sources, patience: Patience, tell: impl FnMut(&Step)) -> Report {
     let mut chart = Chart { steps: Vec::new(), tell };
     if let Some(config) = chart.settings(sources) {
         chart.carrier(&config);
         if let Some((socket, model)) = chart.connection(&config.model).await {
-            Box::pin(conversation::hold(socket, &model, |step| chart.enter(step))).await;
+            Box::pin(conversation::hold(socket, &model, patience, |step| chart.enter(step))).await;
         }
     }
     chart.skip_the_rest();

@@ -1,10 +1,28 @@
 //! Cordboard: phone calls in, speech models out, tenants as components in between.
+//!
+//! This crate is the shell: sockets, TLS, files, the command line. **It decides nothing about a call.**
+//! What a call does is decided in [`cordboard_call`], what is on the wire in [`cordboard_wire`], what a
+//! tenant may do in [`cordboard_tenant`].
+//!
+//! A call's way through it: [`webhook`] answers the carrier and promises a stream, [`call_task`] runs
+//! the call when that stream comes, and [`gateway`] is what calls share. [`RealtimeConnection`] is the
+//! model's side for programs without a telephone.
 
+mod admission;
+mod call_task;
+pub mod cli;
 pub mod config;
+mod demo;
 pub mod doctor;
+pub mod gateway;
+mod metrics;
 pub mod model;
 pub mod outbound_http;
 pub mod rest;
 pub mod secret;
+pub mod serve;
 pub mod socket;
 pub mod tls;
+mod webhook;
+
+pub use model::RealtimeConnection;

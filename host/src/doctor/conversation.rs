@@ -8,68 +8,99 @@ use tokio::time::{Instant, timeout_at};
 use super::{Outcome, Step};
 use crate::model::{ModelIn, ModelSocket};
 
-/// Goes through a short conversation, and stops at the first step that fails.
-pub(super) async fn hold(mut socket: ModelSocket, model: &str, mut enter: impl FnMut(Step)) {
-    let steps: [AsyncStep; 3] = [
-        |socket, model| Box::pin(session(socket, model)),
-        |socket, _| Box::pin(audio(socket)),
-        |socket, _| Box::pin(response(socket)),
-    ];
-    for take in steps {
-        let step = take(&mut socket, model).await;
-        let failed = step.outcome == Outcome::Failed;
-        enter(step);
-        if failed {
-            break;
-        }
+/// How long the server may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For an update or a commit; either takes well under a second.
+    pub(super) answer: Duration,
+    /// For a few spoken words.
+    pub(super) speak: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { answer: Duration::from_secs(5), speak: Duration::from_secs(20) }
     }
+}
+
+/// Goes through a short conversation, and stops at the first step that fails.
+pub(super) async fn hold(
+    mut socket: ModelSocket,
+    model: &str,
+    patience: Patience,
+    mut enter: impl FnMut(Step),
+) {
+    let mut well = |step: Step| {
+        let well = step.outcome != Outcome::Failed;
+        enter(step);
+        well
+    };
+    // Each step needs the one before it, so the first that fails is the last.
+    let _all_well = well(session(&mut socket, model, patience).await)
+        && well(audio(&mut socket, patience).await)
+        && well(response(&mut socket, patience).await);
     socket.close(CLOSE_DEADLINE).await;
 }
 
-type AsyncStep = for<'a> fn(
-    &'a mut ModelSocket,
-    &'a str,
-) -> std::pin::Pin<Box<dyn Future<Output = Step> + Send + 'a>>;
-
-async fn session(socket: &mut ModelSocket, model: &str) -> Step {
-    let asked =
-        SessionAudio { input: Some(AudioFormat::Pcm24k), output: Some(AudioFormat::Pcm24k) };
-    let update = manual_turns();
-    let waited = ask(socket, update, ANSWER_WITHIN, |event| match event {
-        ServerEvent::SessionUpdated { audio, .. } => Some(*audio),
-        _ => None,
-    });
-    match waited.await {
-        Ok(audio) if audio.confirms(&asked) => {
-            Step::ok("session", format!("{model} confirmed PCM16 at 24 kHz both ways"))
+async fn session(socket: &mut ModelSocket, model: &str, patience: Patience) -> Step {
+    let (telephone, studio) = (AudioFormat::Pcmu, AudioFormat::Pcm24k);
+    let tried = async {
+        let first = formats_after(socket, telephone, patience).await?;
+        // The audio that follows is PCM16, which every server has.
+        Ok((first, formats_after(socket, studio, patience).await?))
+    };
+    let found = match tried.await {
+        Ok((first, second)) => (both(first, telephone), both(second, studio), second),
+        Err(Trouble::Silence) => {
+            let found = "no session.updated came";
+            return Step::failed("session", found, vec![WHICH_DIALECT.to_owned()]);
         }
-        Ok(audio) => Step::failed(
+        Err(Trouble::Said(words)) => {
+            return Step::failed("session", words, vec![WHICH_DIALECT.to_owned()]);
+        }
+    };
+    match found {
+        (true, true, _) => {
+            Step::ok("session", format!("{model} takes mu-law at 8 kHz and PCM16 at 24 kHz"))
+        }
+        (false, true, _) => {
+            Step::ok("session", format!("{model} takes PCM16 at 24 kHz, and ignores mu-law"))
+                .with_warnings(vec![
+                    "leave tenants' `audio` at pcm16: pcmu will not work here".to_owned(),
+                ])
+        }
+        (_, false, got) => Step::failed(
             "session",
-            format!("asked for PCM16 at 24 kHz, got {} in and {} out", said(audio.input), said(audio.output)),
-            vec![
-                "the server ignores the formats it is asked for, and callers would hear noise: see \
-                 whether OPENAI_REALTIME_DIALECT (ga or beta) suits it"
-                    .to_owned(),
-            ],
-        ),
-        Err(Trouble::Silence) => Step::failed(
-            "session",
-            "no session.updated came",
-            vec![
-                "see whether OPENAI_REALTIME_DIALECT (ga or beta) suits the server, and whether its \
-                 address leads to a Realtime server"
-                    .to_owned(),
-            ],
-        ),
-        Err(Trouble::Said(words)) => Step::failed(
-            "session",
-            words,
-            vec!["see whether OPENAI_REALTIME_DIALECT and OPENAI_REALTIME_MODEL suit the server".to_owned()],
+            format!(
+                "asked for PCM16 at 24 kHz, got {} in and {} out",
+                said(got.input),
+                said(got.output)
+            ),
+            vec![format!(
+                "the server ignores formats, so callers would hear noise: {WHICH_DIALECT}"
+            )],
         ),
     }
 }
 
-async fn audio(socket: &mut ModelSocket) -> Step {
+/// Asks for one format both ways; returns what the session has then.
+async fn formats_after(
+    socket: &mut ModelSocket,
+    format: AudioFormat,
+    patience: Patience,
+) -> Result<SessionAudio, Trouble> {
+    ask(socket, manual_turns(format), patience.answer, |event| match event {
+        ServerEvent::SessionUpdated { audio, .. } => Some(*audio),
+        _ => None,
+    })
+    .await
+}
+
+fn both(audio: SessionAudio, format: AudioFormat) -> bool {
+    audio.confirms(&SessionAudio { input: Some(format), output: Some(format) })
+}
+
+async fn audio(socket: &mut ModelSocket, patience: Patience) -> Step {
     // A second of a quiet 440 Hz: silence alone would be taken even by a server that drops audio.
     let tone: Vec<u8> = (0..24_000)
         .flat_map(|i| {
@@ -82,7 +113,7 @@ async fn audio(socket: &mut ModelSocket) -> Step {
             return Step::failed("audio", down.reason, vec![TRY_AGAIN.to_owned()]);
         }
     }
-    let waited = ask(socket, ClientEvent::commit(), ANSWER_WITHIN, |event| match event {
+    let waited = ask(socket, ClientEvent::commit(), patience.answer, |event| match event {
         ServerEvent::Other { kind, .. } if kind == "input_audio_buffer.committed" => Some(()),
         _ => None,
     });
@@ -100,11 +131,11 @@ async fn audio(socket: &mut ModelSocket) -> Step {
     }
 }
 
-async fn response(socket: &mut ModelSocket) -> Step {
+async fn response(socket: &mut ModelSocket, patience: Patience) -> Step {
     let asked = Instant::now();
     let mut first = None;
     let mut bytes = 0;
-    let waited = ask(socket, ClientEvent::create_response(), SPEAK_WITHIN, |event| match event {
+    let waited = ask(socket, ClientEvent::create_response(), patience.speak, |event| match event {
         ServerEvent::AudioDelta { audio, .. } => {
             first.get_or_insert_with(|| asked.elapsed());
             bytes += audio.len();
@@ -129,7 +160,7 @@ async fn response(socket: &mut ModelSocket) -> Step {
         ),
         (Err(Trouble::Silence), None) => Step::failed(
             "response",
-            format!("nothing came after response.create within {} s", SPEAK_WITHIN.as_secs()),
+            format!("nothing came after response.create within {} s", patience.speak.as_secs()),
             vec![
                 "the server does not answer response.create: see the provider's status page, or, at a \
                  server of your own, whether its model is loaded"
@@ -138,7 +169,7 @@ async fn response(socket: &mut ModelSocket) -> Step {
         ),
         (Err(Trouble::Silence), Some(_)) => Step::failed(
             "response",
-            format!("it began to speak and did not end within {} s", SPEAK_WITHIN.as_secs()),
+            format!("it began to speak and did not end within {} s", patience.speak.as_secs()),
             vec!["the server is too slow for a telephone call, or never says response.done".to_owned()],
         ),
         (Err(Trouble::Said(words)), _) => Step::failed("response", words, vec![TRY_AGAIN.to_owned()]),
@@ -146,15 +177,22 @@ async fn response(socket: &mut ModelSocket) -> Step {
 }
 
 /// A session without turn detection: the steps decide when a turn ends.
-fn manual_turns() -> ClientEvent {
-    let pcm = serde_json::json!({"type": "audio/pcm", "rate": 24_000});
+fn manual_turns(format: AudioFormat) -> ClientEvent {
+    let format = match format {
+        AudioFormat::Pcm24k => serde_json::json!({"type": "audio/pcm", "rate": 24_000}),
+        AudioFormat::Pcmu => serde_json::json!({"type": "audio/pcmu"}),
+        AudioFormat::Pcma => serde_json::json!({"type": "audio/pcma"}),
+    };
     let event = serde_json::json!({
         "type": "session.update",
         "session": {
             "type": "realtime",
             "instructions": "Whatever you hear, say only: The line is working.",
             "output_modalities": ["audio"],
-            "audio": {"input": {"format": pcm, "turn_detection": null}, "output": {"format": pcm}},
+            "audio": {
+                "input": {"format": format, "turn_detection": null},
+                "output": {"format": format},
+            },
         },
     });
     ClientEvent::parse(&event.to_string()).expect("an update of fixed form is legal")
@@ -218,10 +256,7 @@ fn why(json: &str) -> String {
 const TRY_AGAIN: &str =
     "run `cordboard doctor` again; if it stays, ask the provider with these words";
 
-/// For an update or a commit; either takes well under a second.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// For a few spoken words.
-const SPEAK_WITHIN: Duration = Duration::from_secs(20);
+const WHICH_DIALECT: &str = "see whether OPENAI_REALTIME_DIALECT (ga or beta) and OPENAI_REALTIME_MODEL suit \
+     the server, and whether its address leads to a Realtime server";
 
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);

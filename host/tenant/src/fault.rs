@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use wasmtime::component::ResourceTableError;
+
+use crate::limits::fixed::HANDLES_MAX;
 use crate::meter::{OverBudget, Waited};
 
 /// Why an instance is gone. The call goes on: see the trap recovery of the host.
@@ -40,6 +43,12 @@ pub enum Fault {
         /// The size it would have had, in bytes (or table entries).
         asked: usize,
         /// The most it may have.
+        allowed: usize,
+    },
+    /// The guest opened handles (streams, pollables) and closed none.
+    #[error("the tenant holds {allowed} open handles and asked for another")]
+    TooManyHandles {
+        /// How many may be open.
         allowed: usize,
     },
     /// The guest answered with something no host can take.
@@ -111,6 +120,7 @@ impl Fault {
             | Self::OverBudget { .. }
             | Self::Waited
             | Self::Memory { .. }
+            | Self::TooManyHandles { .. }
             | Self::BadAnswer(_) => Blame::Tenant,
             Self::NoRoom | Self::Host(_) | Self::Gone => Blame::Host,
         }
@@ -125,6 +135,7 @@ impl Fault {
             Self::OverBudget { .. } => "over_budget",
             Self::Waited => "waited",
             Self::Memory { .. } => "memory",
+            Self::TooManyHandles { .. } => "handles",
             Self::BadAnswer(_) => "bad_answer",
             Self::NoRoom => "no_room",
             Self::Host(_) => "host",
@@ -155,7 +166,10 @@ impl Fault {
             };
             return Self::Trap { kind, message };
         }
-        let reason = format!("{:#}", error.root_cause());
+        if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+            return Self::TooManyHandles { allowed: HANDLES_MAX };
+        }
+        let reason = error.root_cause().to_string();
         // Wasmtime keeps this error's type to itself; a test holds its wording.
         if reason.contains("fuel allocated for hostcalls") {
             return BadAnswer::TooLarge { allowed: answer_bytes_max }.into();

@@ -17,6 +17,7 @@
 mod abi;
 mod cache;
 mod component;
+mod desk;
 mod engine;
 mod fault;
 mod guest_log;
@@ -33,6 +34,7 @@ mod wasi;
 
 pub use cache::CompiledCache;
 pub use component::{Component, Digest};
+pub use desk::{Agency, CallAgency, Desk, Guest, Incident};
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use fault::{BadAnswer, Blame, Fault, TrapKind};
 pub use guest_log::{LogLevel, LogSink, TracingLog};

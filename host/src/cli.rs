@@ -1,0 +1,95 @@
+//! The command line.
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Sources};
+use crate::demo::DemoArgs;
+use crate::doctor::DoctorArgs;
+
+/// Answers phone calls with a speech model; each customer's logic is a WebAssembly component.
+#[derive(Parser)]
+#[command(name = "cordboard", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer calls: Twilio on one side, the speech model on the other
+    Serve(ServeArgs),
+    /// Hear a whole call without any account: gateway and both simulators in one process
+    Demo(DemoArgs),
+    /// Check the configuration, the key, the model's session and its audio, step by step
+    Doctor(DoctorArgs),
+}
+
+/// Where the settings come from.
+#[derive(Args, Clone)]
+pub struct ServeArgs {
+    /// The configuration file; without it, ./cordboard.toml if there is one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<std::path::PathBuf>,
+}
+
+impl Cli {
+    /// Runs the chosen command to its end.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            Command::Serve(args) => {
+                match Config::load(&Sources::from_process(args.config.as_deref())) {
+                    Ok(config) => {
+                        start_logging(&config.log, std::io::stdout);
+                        report(on_runtime(crate::serve::serve(config)))
+                    }
+                    Err(problems) => {
+                        eprintln!("{problems}");
+                        ExitCode::from(2)
+                    }
+                }
+            }
+            Command::Demo(args) => {
+                start_logging("warn", std::io::stderr);
+                report(on_runtime(crate::demo::run(args)))
+            }
+            Command::Doctor(args) => {
+                start_logging("error", std::io::stderr);
+                on_runtime(crate::doctor::run(args))
+            }
+        }
+    }
+}
+
+fn on_runtime<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the system has threads and timers to give")
+        .block_on(work)
+}
+
+fn report(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("cordboard: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// `RUST_LOG` decides where it is set.
+fn start_logging<W>(default: &str, writer: W)
+where
+    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).init();
+}

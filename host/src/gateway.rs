@@ -1,0 +1,441 @@
+//! What all calls of one process share, and nothing more.
+//!
+//! **One rule: no lock is held across an await.** The maps here are the meeting points of tasks that
+//! own nothing of each other: the webhook that promises a call, the stream that redeems it, the
+//! operator who wants to end it. Ownership can not join those; a short lock can.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use axum::extract::ws::WebSocket;
+use cordboard_call::contract::{CallInfo, Publication};
+use cordboard_tenant::{
+    CallSlot, CompileLimits, CompiledCache, Engine, EngineConfig, Incident, Making, Tenant,
+    TenantError, Tenants, Version,
+};
+use cordboard_wire::twilio::SigningKey;
+use cordboard_wire::twilio::Start;
+use tokio::sync::{mpsc, watch};
+
+use crate::admission::{Cloakroom, REDEEM_WITHIN, REMEMBER_FOR, StreamToken};
+use crate::config::{Config, PublicUrl, Trust};
+use crate::metrics::{Metrics, TenantKind};
+use crate::model::{Connecting, ModelEndpoint};
+use crate::outbound_http::{Bounds, OutboundHttp};
+use crate::rest::TwilioRest;
+use crate::secret::Secret;
+use crate::socket::Duplex;
+
+/// Our last words to a caller: raw mu-law, 8 kHz (made by `apology.sh`).
+pub static APOLOGY: &[u8] = include_bytes!("apology.ulaw");
+
+/// The tenant that needs nothing but settings, so that nothing has to be deployed to start.
+static DEFAULT_TENANT: &[u8] = include_bytes!(env!("DEFAULT_TENANT_COMPONENT"));
+
+/// Commands waiting for one call; an operator types, so this is plenty.
+const COMMANDS_WAITING: usize = 16;
+
+/// A call the carrier has announced and whose stream has not come yet.
+pub struct Promised {
+    /// The carrier's id of the call.
+    pub call_sid: String,
+    /// The caller's number, as the carrier gave it.
+    pub caller: Option<String>,
+    /// The called number.
+    pub callee: Option<String>,
+    /// Who rang whom.
+    pub outbound: bool,
+    /// The model's session, opened while the carrier reads our answer.
+    pub model: Connecting,
+    /// The place under the caps that this call takes, and who answers it.
+    pub seat: Seat,
+}
+
+/// What a stream's token stands for.
+pub enum Admission {
+    /// The first stream of a call.
+    Call(Box<Promised>),
+    /// The next stream of a call that is live: it was left to press keys.
+    Return {
+        /// The carrier's id of the call.
+        call_sid: String,
+    },
+}
+
+/// What the carrier is told when it asks what comes after the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Afterwards {
+    /// The call came to its end; nothing more is to be said.
+    HangUp,
+    /// Connect the caller to somebody else.
+    Transfer {
+        /// E.164 or `sip:`.
+        to: String,
+        /// Shown to that party, where the tenant chose it.
+        caller_id: Option<String>,
+    },
+}
+
+/// What an operator, or the end of the process, may ask of a live call.
+pub enum Order {
+    /// End it and tell the caller nothing.
+    HangUp,
+    /// The process is going away; end at the deadline.
+    Drain,
+    /// A newer stream took the call over by a webhook of its own.
+    Superseded,
+    /// A JSON text for the tenant.
+    Command(String),
+    /// The carrier came back with the next stream of the same call, after keys were sent.
+    NewStream {
+        /// The new socket, `start` already read.
+        socket: Box<Duplex<WebSocket>>,
+        /// What the new stream's `start` said.
+        start: Start,
+    },
+}
+
+/// A call whose stream is open.
+pub struct Live {
+    /// The tenant's id.
+    pub tenant: String,
+    /// When the stream began.
+    pub since: Instant,
+    /// Which of several streams of one call this is.
+    pub stream_sid: String,
+    orders: mpsc::Sender<Order>,
+}
+
+/// One gateway.
+pub struct Gateway {
+    /// As it was when the process started.
+    pub config: Config,
+    /// Runs components.
+    pub engine: Engine,
+    /// Who answers which number.
+    pub tenants: Tenants,
+    /// The speech model to connect to.
+    pub model: Arc<ModelEndpoint>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// The carrier's REST interface, where credentials for it were given.
+    pub rest: Option<TwilioRest>,
+    /// Performs tenants' HTTP requests.
+    pub http: OutboundHttp,
+    /// Where the carrier reaches us, which is what it signs. Absent only without signature checks.
+    pub origin: Option<PublicUrl>,
+    /// Whose signatures are believed; absent when the operator turned the check off.
+    pub signing_keys: Option<Vec<SigningKey>>,
+    admitted: Mutex<Cloakroom<StreamToken, Admission>>,
+    answered: Mutex<Cloakroom<String, String>>,
+    afterwards: Mutex<Cloakroom<String, Afterwards>>,
+    live: Mutex<HashMap<String, Live>>,
+    taken: Arc<AtomicUsize>,
+    draining: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// Opens everything that must work before a call can be answered; no port is open yet.
+    ///
+    /// # Errors
+    /// Settings that only serving needs and that are missing, and whatever the engine or the tenants
+    /// directory lack.
+    pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
+        let (origin, signing_keys) = match config.trust()? {
+            Trust::Signed { origin, tokens } => {
+                let key = |(i, token): (usize, Secret)| {
+                    SigningKey::auth_token(format!("auth token {}", i + 1), token)
+                };
+                (Some(origin), Some(tokens.into_iter().enumerate().map(key).collect()))
+            }
+            Trust::Anybody { origin } => (origin, None),
+        };
+        let instances = u32::try_from(config.calls.max.saturating_mul(2)).unwrap_or(u32::MAX);
+        let engine = Engine::new(&EngineConfig { instances_max: instances })?;
+        for advice in engine.advice() {
+            tracing::warn!("{advice}");
+        }
+        let (tenants, problems) = open_tenants(&config, &engine).await?;
+        for problem in problems {
+            tracing::error!("{problem}");
+        }
+        let most = config.calls.max;
+        // Every remembered thing belongs to a call, so a few times the cap on calls is ample.
+        let (promises, memories) = (most, most.saturating_mul(4).max(64));
+        Ok(Arc::new(Self {
+            model: Arc::new(config.model.clone()),
+            rest: config.carrier.rest.clone().map(TwilioRest::new).transpose()?,
+            http: OutboundHttp::new(Bounds::default(), config.secrets.clone())?,
+            origin,
+            signing_keys,
+            engine,
+            tenants,
+            metrics: Metrics::default(),
+            admitted: Mutex::new(Cloakroom::new(REDEEM_WITHIN, promises)),
+            answered: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
+            afterwards: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
+            live: Mutex::default(),
+            taken: Arc::default(),
+            draining: watch::Sender::new(false),
+            config,
+        }))
+    }
+
+    /// Takes a place under the caps for one more call of this tenant, with the version that answers it.
+    ///
+    /// # Errors
+    /// Which cap is reached.
+    pub fn take_seat(&self, tenant: &Arc<Tenant>) -> Result<Seat, Full> {
+        let most = self.config.calls.max;
+        self.taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
+                (taken < most).then_some(taken + 1)
+            })
+            .map_err(|_| Full::Process)?;
+        let process = Place(Arc::clone(&self.taken));
+        let slot = tenant.admit().map_err(|_| Full::Tenant)?;
+        Ok(Seat { slot, _process: process })
+    }
+
+    /// Admits the stream that brings this token. False when there is no room.
+    #[must_use]
+    pub fn admit(&self, token: StreamToken, admission: Admission) -> bool {
+        lock(&self.admitted).leave(Instant::now(), token, admission).is_ok()
+    }
+
+    /// What this token admits; a second time nothing.
+    #[must_use]
+    pub fn redeem(&self, token: &StreamToken) -> Option<Admission> {
+        lock(&self.admitted).collect(Instant::now(), token)
+    }
+
+    /// The answer given to a webhook with this idempotency token, if it came before.
+    #[must_use]
+    pub fn earlier_answer(&self, idempotency: &str) -> Option<String> {
+        lock(&self.answered).peek(Instant::now(), &idempotency.to_owned()).cloned()
+    }
+
+    /// Remembers the answer to a webhook, in case the carrier asks again.
+    pub fn remember_answer(&self, idempotency: String, twiml: String) {
+        // Without room a repeated webhook is answered afresh, which costs one promise.
+        drop(lock(&self.answered).leave(Instant::now(), idempotency, twiml));
+    }
+
+    /// Notes what the carrier is to do once the stream is over.
+    pub fn note_afterwards(&self, call_sid: String, what: Afterwards) {
+        // Without room the carrier is told to hang up, which is what a call's end means anyway.
+        drop(lock(&self.afterwards).leave(Instant::now(), call_sid, what));
+    }
+
+    /// What the carrier is to do now; told once.
+    #[must_use]
+    pub fn afterwards(&self, call_sid: &str) -> Option<Afterwards> {
+        lock(&self.afterwards).collect(Instant::now(), &call_sid.to_owned())
+    }
+
+    /// Enters a call in the list of live ones. An older stream of the same call is told to end.
+    pub fn enter(&self, call_sid: &str, tenant: &str, stream_sid: &str) -> mpsc::Receiver<Order> {
+        let (orders, inbox) = mpsc::channel(COMMANDS_WAITING);
+        let live = Live {
+            tenant: tenant.to_owned(),
+            since: Instant::now(),
+            stream_sid: stream_sid.to_owned(),
+            orders,
+        };
+        let older = lock(&self.live).insert(call_sid.to_owned(), live);
+        if let Some(older) = older {
+            // A full inbox means the older task is busy or gone; its socket ends it soon enough.
+            drop(older.orders.try_send(Order::Superseded));
+        } else {
+            self.metrics.calls_live.inc();
+        }
+        inbox
+    }
+
+    /// Strikes a call from the list, unless a newer stream of it stands there by now.
+    pub fn leave(&self, call_sid: &str, stream_sid: &str) {
+        let mut live = lock(&self.live);
+        if live.get(call_sid).is_some_and(|entry| entry.stream_sid == stream_sid) {
+            live.remove(call_sid);
+            self.metrics.calls_live.dec();
+        }
+    }
+
+    /// Gives an order to a live call. False when there is no such call or it can not take more.
+    #[must_use]
+    pub fn order(&self, call_sid: &str, order: Order) -> bool {
+        lock(&self.live).get(call_sid).is_some_and(|live| live.orders.try_send(order).is_ok())
+    }
+
+    /// How many streams are open.
+    #[must_use]
+    pub fn calls_live(&self) -> usize {
+        lock(&self.live).len()
+    }
+
+    /// Counts and logs what the desk of a call did about its tenant.
+    pub fn tenant_incident(&self, call: &CallInfo, incident: Incident<Arc<Version>>) {
+        let kind = match incident {
+            Incident::Recovered { version, fault, replayed, skipped, pause } => {
+                tracing::warn!(
+                    tenant = call.tenant, version = version.name, %fault, replayed, skipped, ?pause,
+                    "the tenant failed and carries on from its last good state"
+                );
+                "tenant-recovered"
+            }
+            Incident::FellBack { from, to, fault } => {
+                tracing::error!(
+                    tenant = call.tenant, from = from.name, to = to.name, %fault,
+                    "a version fails over and over; the one before it carries on"
+                );
+                "tenant-fell-back"
+            }
+            Incident::Lost { version, fault } => {
+                tracing::warn!(
+                    tenant = call.tenant, version = version.name, %fault,
+                    "the tenant failed and has no state to carry on from"
+                );
+                "tenant-lost"
+            }
+            Incident::Migrated { from, to, pause, state_bytes } => {
+                tracing::info!(
+                    tenant = call.tenant,
+                    from = from.name,
+                    to = to.name,
+                    ?pause,
+                    state_bytes,
+                    "a new version took over"
+                );
+                "tenant-migrated"
+            }
+            Incident::Stayed { wanted, reason, .. } => {
+                tracing::warn!(
+                    tenant = call.tenant,
+                    wanted = wanted.name,
+                    reason,
+                    "a migration came to nothing"
+                );
+                "tenant-stayed"
+            }
+        };
+        let label = TenantKind { tenant: call.tenant.clone(), kind };
+        self.metrics.notes.get_or_create(&label).inc();
+    }
+
+    /// Passes on what a tenant publishes about a call.
+    pub fn publish(&self, call: &CallInfo, publication: &Publication) {
+        // The topic only: the JSON may hold a caller's words, which stay out of the log above DEBUG.
+        tracing::debug!(
+            call = call.call_id,
+            topic = publication.topic,
+            json = publication.json,
+            "published"
+        );
+    }
+
+    /// Whether new calls are refused because the process is going away.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Refuses new calls, gives running ones until `deadline`, and returns when none is left.
+    pub async fn drain(&self, deadline: Duration) {
+        self.draining.send_replace(true);
+        let ends = tokio::time::Instant::now() + deadline;
+        let mut told = false;
+        while self.calls_live() > 0 {
+            if !told && tokio::time::Instant::now() >= ends {
+                told = true;
+                for live in lock(&self.live).values() {
+                    drop(live.orders.try_send(Order::Drain));
+                }
+            }
+            // After the order a call still says goodbye and closes its sockets, each with a deadline.
+            if told && tokio::time::Instant::now() >= ends + Duration::from_secs(10) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Drops promises whose stream never came. Each closes its model session.
+    pub fn forget_expired(&self) {
+        let now = Instant::now();
+        let forgotten = lock(&self.admitted).forget_expired(now);
+        for _ in 0..forgotten {
+            self.metrics.refuse("stream-never-came");
+        }
+        lock(&self.answered).forget_expired(now);
+        lock(&self.afterwards).forget_expired(now);
+    }
+}
+
+/// Which cap keeps a call out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// `calls_max` of the whole process.
+    Process,
+    /// `calls_max` of the tenant.
+    Tenant,
+}
+
+/// A place under the caps, and the version it was given with; giving it up is dropping it.
+pub struct Seat {
+    slot: CallSlot,
+    _process: Place,
+}
+
+impl Seat {
+    /// Who answers, pinned at the webhook so that a deployment in between changes nothing.
+    #[must_use]
+    pub fn version(&self) -> &Arc<Version> {
+        self.slot.version()
+    }
+}
+
+/// One of the process's places.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Reads the tenants directory; components compile meanwhile, so off the runtime's threads.
+async fn open_tenants(
+    config: &Config,
+    engine: &Engine,
+) -> anyhow::Result<(Tenants, Vec<TenantError>)> {
+    let mut settings = serde_json::Map::new();
+    if let Some(voice) = &config.voice {
+        settings.insert("voice".to_owned(), voice.clone().into());
+    }
+    let dir = config.tenants_dir.is_dir().then(|| config.tenants_dir.clone());
+    let calls = u32::try_from(config.calls.max_per_tenant).unwrap_or(u32::MAX);
+    let engine = engine.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let cache =
+            dir.as_deref().map(|dir| CompiledCache::open(&dir.join(".cache"))).transpose()?;
+        let making = Making {
+            engine: &engine,
+            limits: &CompileLimits::default(),
+            cache: cache.as_ref(),
+            default_component: DEFAULT_TENANT,
+            default_settings: &settings,
+            max_calls: calls,
+        };
+        anyhow::Ok(Tenants::open(dir.as_deref(), making)?)
+    });
+    opened.await.context("reading the tenants directory did not end")?
+}
+
+/// A panic while one of these locks was held left a whole map behind: every change is one insertion
+/// or removal. So poisoning is not passed on to other calls.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

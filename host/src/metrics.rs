@@ -1,0 +1,127 @@
+//! What the operator's dashboards read, in the OpenMetrics text format.
+//!
+//! **One rule: no label is chosen by a caller.** Tenants come from the tenants directory, reasons
+//! from our own enums, so the number of series is known before the first call.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// The tenant a figure is about.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Tenant {
+    /// Its id in the tenants directory.
+    pub tenant: String,
+}
+
+/// One of a fixed list of reasons or kinds.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Kind {
+    /// The reason or kind.
+    pub kind: &'static str,
+}
+
+/// A tenant and one of a fixed list of kinds.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct TenantKind {
+    /// Its id in the tenants directory.
+    pub tenant: String,
+    /// The kind.
+    pub kind: &'static str,
+}
+
+/// All figures of one gateway.
+pub struct Metrics {
+    registry: Registry,
+    /// Calls whose stream is open.
+    pub calls_live: Gauge,
+    /// Calls that ended, by tenant and reason.
+    pub calls_ended: Family<TenantKind, Counter>,
+    /// Requests refused before a call existed, by reason.
+    pub refused: Family<Kind, Counter>,
+    /// What went off the happy path inside calls, by tenant and kind.
+    pub notes: Family<TenantKind, Counter>,
+    /// Carrier messages that broke the protocol.
+    pub malformed: Family<Kind, Counter>,
+    /// Caller frames handed to a tenant.
+    pub frames_in: Family<Tenant, Counter>,
+    /// Frames sent to the carrier.
+    pub frames_out: Family<Tenant, Counter>,
+    /// Model connections by outcome.
+    pub model_connections: Family<Kind, Counter>,
+    /// Events through a component, in seconds of wall clock.
+    pub event_seconds: Histogram,
+    /// How late the call's task woke for a deadline, in seconds.
+    pub late_seconds: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("cordboard");
+        let metrics = Self {
+            calls_live: Gauge::default(),
+            calls_ended: Family::default(),
+            refused: Family::default(),
+            notes: Family::default(),
+            malformed: Family::default(),
+            frames_in: Family::default(),
+            frames_out: Family::default(),
+            model_connections: Family::default(),
+            event_seconds: Histogram::new(exponential_buckets(2e-6, 2.0, 16)),
+            late_seconds: Histogram::new(exponential_buckets(1e-4, 2.0, 14)),
+            registry: Registry::default(),
+        };
+        registry.register("calls_live", "Calls whose stream is open", metrics.calls_live.clone());
+        registry.register("calls_ended", "Calls that ended", metrics.calls_ended.clone());
+        registry.register(
+            "refused",
+            "Requests refused before a call existed",
+            metrics.refused.clone(),
+        );
+        registry.register("notes", "Off the happy path inside calls", metrics.notes.clone());
+        registry.register("malformed", "Messages that broke a protocol", metrics.malformed.clone());
+        registry.register(
+            "frames_in",
+            "Caller frames handed to a tenant",
+            metrics.frames_in.clone(),
+        );
+        registry.register("frames_out", "Frames sent to the carrier", metrics.frames_out.clone());
+        registry.register(
+            "model_connections",
+            "Model connections",
+            metrics.model_connections.clone(),
+        );
+        registry.register_with_unit(
+            "event",
+            "An event through a component, wall clock",
+            Unit::Seconds,
+            metrics.event_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "late",
+            "How late a call woke for a deadline",
+            Unit::Seconds,
+            metrics.late_seconds.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// Everything as OpenMetrics text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String can not fail");
+        text
+    }
+
+    /// Counts a request that was refused before a call existed.
+    pub fn refuse(&self, kind: &'static str) {
+        self.refused.get_or_create(&Kind { kind }).inc();
+    }
+}

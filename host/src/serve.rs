@@ -1,0 +1,120 @@
+//! The gateway as a process: open the port, answer, drain, go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{debug, info, warn};
+
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::webhook;
+
+/// How often promises whose stream never came are dropped.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Answers calls until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// Whatever keeps the gateway from starting, in words an operator can act on.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    let gateway = Gateway::open(config).await?;
+    let listen = gateway.config.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("can not listen on {listen}: is another program there? (PORT, listen)")
+    })?;
+    info!(
+        listen = %listener.local_addr().unwrap_or(listen),
+        public_url = gateway.origin.as_ref().map(|origin| origin.http("")),
+        tenants = gateway.tenants.iter().count(),
+        model = gateway.model.model,
+        "answering calls"
+    );
+    let drained = Arc::clone(&gateway);
+    run(gateway, listener, async move {
+        until_told_to_stop().await;
+        let deadline = drained.config.calls.drain_deadline;
+        info!(calls = drained.calls_live(), ?deadline, "draining: no new calls");
+        drained.drain(deadline).await;
+    })
+    .await?;
+    info!("all calls are over");
+    Ok(())
+}
+
+/// Serves on an open listener until `stop` is ready.
+///
+/// # Errors
+/// The listener failed.
+pub async fn run(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    // Without Nagle's algorithm: frames are small, and its 40 ms are two of them.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            // The peer is gone already; the next read says so.
+            debug!(%error, "TCP_NODELAY refused");
+        }
+    });
+    let sweeper = tokio::spawn(sweep(Arc::clone(&gateway)));
+    let served = tokio::select! {
+        served = axum::serve(listener, router(gateway)) => served.context("the listener failed"),
+        () = stop => Ok(()),
+    };
+    sweeper.abort();
+    served
+}
+
+/// All routes of one gateway.
+pub fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/health", get(|| async { "ok\n" }))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .merge(webhook::routes())
+        .with_state(gateway)
+}
+
+async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+    if gateway.is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+    }
+    "ready\n".into_response()
+}
+
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], gateway.metrics.text()).into_response()
+}
+
+async fn sweep(gateway: Arc<Gateway>) {
+    let mut every = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        every.tick().await;
+        gateway.forget_expired();
+    }
+}
+
+async fn until_told_to_stop() {
+    // Without a handler the signal's default action ends the process, which is an answer as well.
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,541 @@
+//! Who answers a call right now, and how another takes over.
+//!
+//! **One rule: whoever sits at the desk, every event gets exactly one answer, and no answer is given
+//! twice.** A [`Desk`] hands each event to the active instance and returns its actions. Around that it
+//! does two things nobody on the line notices:
+//!
+//! * **Migration.** [`Desk::migrate`] leaves a wish. At the next event boundary the active instance
+//!   saves, the new version's instance loads, and for a few frames both get every event while only the
+//!   old one's actions count. If the new one answers in budget and with as much audio, it takes the
+//!   desk; anything else leaves the old one in charge.
+//! * **Recovery.** The desk keeps the last good `save` and the events since. An instance that fails is
+//!   replaced by one that loads that state, hears those events again with its actions muted, and is
+//!   asked again. The ladder ([`Strikes`] in this file) says what happens if that fails, too.
+//!
+//! A tenant without `handover` has no state to carry: it can not migrate, and its faults go straight to
+//! the call, which starts it afresh.
+
+mod comparison;
+mod instances;
+mod journal;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use cordboard_call::contract::{Action, CallInfo, Event, Millis};
+
+use crate::fault::{Blame, Fault};
+pub use instances::CallAgency;
+use comparison::AudioOut;
+use journal::Journal;
+
+/// Caller frames both instances answer before the new one takes over: 100 ms of the call. One full
+/// state of the longest filter (6 ms) and a few turns of everything else a tenant does per frame.
+const SHADOW_FRAMES: u32 = 5;
+
+/// How long a newcomer may wait for those frames, in milliseconds of the call, before it is sent away.
+const SHADOW_WITHIN: Millis = 2_000;
+
+/// Between two migrations of one call, in milliseconds. Swapping costs a call about as much as 20
+/// frames; an operator can not mean more than this.
+const MIGRATE_EVERY: Millis = 500;
+
+/// Between two snapshots, in milliseconds of the call, unless a turn ends.
+const SNAPSHOT_EVERY: Millis = 1_000;
+
+/// Between two snapshots where a turn ends.
+const SNAPSHOT_TURN: Millis = 200;
+
+/// Failed saves after which a tenant is no longer asked, and its faults go straight to the call.
+const SAVE_FAULTS_MAX: u32 = 2;
+
+/// Recoveries within [`RECOVERIES_WITHIN`] milliseconds of a call, after which the next fault counts as the
+/// ladder's third: a tenant that fails at every event, and not when it is asked again, costs a
+/// millisecond or two each time.
+const RECOVERIES_MAX: usize = 20;
+
+/// See [`RECOVERIES_MAX`].
+const RECOVERIES_WITHIN: Millis = 10_000;
+
+/// Snapshots may take one part in this many of the call's time; a tenant that is slow to save is saved
+/// less often.
+const SNAPSHOT_SHARE: u32 = 200;
+
+/// Something that answers events.
+pub trait Guest: Send {
+    /// Answers one event.
+    fn handle(
+        &mut self,
+        now: Millis,
+        event: Event,
+    ) -> impl Future<Output = Result<Vec<Action>, Fault>> + Send;
+    /// Whether it can save and load.
+    fn has_handover(&self) -> bool;
+    /// Saves, for a successor.
+    fn save(&mut self, now: Millis) -> impl Future<Output = Result<Option<Vec<u8>>, Fault>> + Send;
+    /// Loads, in place of `started`.
+    fn load(
+        &mut self,
+        now: Millis,
+        info: CallInfo,
+        state: &[u8],
+    ) -> impl Future<Output = Result<Result<(), String>, Fault>> + Send;
+}
+
+/// Where guests come from.
+pub trait Agency: Send {
+    /// What a version is known by.
+    type Version: Clone + Send + Sync;
+    /// What answers.
+    type Guest: Guest;
+    /// Starts a guest. `nth` counts the guests of one call from 0, so that each has randomness of its own.
+    fn start(
+        &self,
+        version: &Self::Version,
+        nth: u64,
+    ) -> impl Future<Output = Result<Self::Guest, Fault>> + Send;
+    /// Writes the version's name and settings into what a guest is told of the call.
+    fn describe(&self, version: &Self::Version, info: &mut CallInfo);
+    /// Whether two of them are one.
+    fn is_same(&self, one: &Self::Version, other: &Self::Version) -> bool;
+}
+
+/// What the desk did that an operator wants to know. The caller noticed none of it.
+#[derive(Debug, Clone)]
+pub enum Incident<V> {
+    /// An instance failed and another carried on from the last good state.
+    Recovered {
+        /// Which version failed.
+        version: V,
+        /// How.
+        fault: Fault,
+        /// Events heard again.
+        replayed: usize,
+        /// The event itself was left out, because it made the instance fail twice.
+        skipped: bool,
+        /// From the fault to the answer.
+        pause: Duration,
+    },
+    /// A version failed over and over; the one before it carries on.
+    FellBack {
+        /// Which version failed.
+        from: V,
+        /// Which one answers now.
+        to: V,
+        /// How it failed.
+        fault: Fault,
+    },
+    /// An instance failed and nothing here could carry on; the call starts afresh.
+    Lost {
+        /// Which version failed.
+        version: V,
+        /// How.
+        fault: Fault,
+    },
+    /// A new version took the desk.
+    Migrated {
+        /// Who answered before.
+        from: V,
+        /// Who answers now.
+        to: V,
+        /// What the call waited for it: save, start and load.
+        pause: Duration,
+        /// Size of the state, in bytes.
+        state_bytes: usize,
+    },
+    /// A migration came to nothing; the old version is still in charge.
+    Stayed {
+        /// Who was to take over.
+        wanted: V,
+        /// Why it did not.
+        reason: String,
+        /// Whether the newcomer is to blame.
+        newcomers_fault: bool,
+    },
+}
+
+/// The active instance of a call, and whatever is needed to replace it.
+pub struct Desk<A: Agency> {
+    agency: A,
+    info: CallInfo,
+    version: A::Version,
+    /// Who answered before the present version, for the ladder's last rung.
+    previous: Option<A::Version>,
+    /// Absent after a fault that nothing here could mend.
+    active: Option<A::Guest>,
+    journal: Journal,
+    strikes: Strikes,
+    save_faults: u32,
+    /// When the last few recoveries were, oldest first.
+    recoveries: VecDeque<Millis>,
+    newcomer: Option<Newcomer<A>>,
+    wish: Option<A::Version>,
+    migrated_at: Option<Millis>,
+    guests: u64,
+    incidents: Vec<Incident<A::Version>>,
+}
+
+/// A new version's instance that listens and is not listened to.
+struct Newcomer<A: Agency> {
+    guest: A::Guest,
+    version: A::Version,
+    frames_left: u32,
+    since: Millis,
+    pause: Duration,
+    state_bytes: usize,
+}
+
+/// How often the desk has failed since an event was last answered.
+///
+/// 1: recover and ask again. 2: recover and leave the event out. 3: fall back to the previous version,
+/// from the same state. 4, or no such version: give the fault to the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Strikes(u32);
+
+impl<A: Agency> Desk<A> {
+    /// Starts the first instance of a call. It has not been told `started` yet; that is the call's word.
+    ///
+    /// # Errors
+    /// The component does not survive its own start.
+    pub async fn open(agency: A, version: A::Version, mut info: CallInfo) -> Result<Self, Fault> {
+        agency.describe(&version, &mut info);
+        let active = agency.start(&version, 0).await?;
+        Ok(Self {
+            agency,
+            info,
+            version,
+            previous: None,
+            active: Some(active),
+            journal: Journal::default(),
+            strikes: Strikes::default(),
+            save_faults: 0,
+            recoveries: VecDeque::new(),
+            newcomer: None,
+            wish: None,
+            migrated_at: None,
+            guests: 1,
+            incidents: Vec::new(),
+        })
+    }
+
+    /// Who answers now.
+    pub fn version(&self) -> &A::Version {
+        &self.version
+    }
+
+    /// Wishes for another version. It takes over at an event boundary to come, if it can; a later wish
+    /// replaces this one.
+    pub fn migrate(&mut self, to: A::Version) {
+        self.send_newcomer_away("another version was asked for meanwhile", false);
+        if let Some(older) = self.wish.replace(to) {
+            self.stayed(older, "another version was asked for meanwhile", false);
+        }
+    }
+
+    /// Whether a migration is wished for or under way.
+    pub fn is_migrating(&self) -> bool {
+        self.wish.is_some() || self.newcomer.is_some()
+    }
+
+    /// What happened since this was last asked, oldest first.
+    pub fn incidents(&mut self) -> impl Iterator<Item = Incident<A::Version>> + '_ {
+        self.incidents.drain(..)
+    }
+
+    /// Puts a fresh instance at the desk, without any state. The call tells it what it can.
+    ///
+    /// # Errors
+    /// The component does not survive its own start.
+    pub async fn restart(&mut self) -> Result<(), Fault> {
+        // The old one goes first, so that a restart never needs two places in the pool.
+        self.active = None;
+        self.newcomer = None;
+        self.journal = Journal::default();
+        self.active = Some(self.start(&self.version.clone()).await?);
+        Ok(())
+    }
+
+    /// Has one event answered.
+    ///
+    /// # Errors
+    /// Nothing here could carry on; the desk is empty until [`Desk::restart`].
+    pub async fn handle(&mut self, now: Millis, event: Event) -> Result<Vec<Action>, Fault> {
+        if self.wish.is_some() {
+            self.begin_migration(now).await;
+        }
+        let Some(active) = &mut self.active else { return Err(Fault::Gone) };
+        if active.has_handover() && self.save_faults < SAVE_FAULTS_MAX {
+            self.journal.push(now, event.clone());
+        }
+        match active.handle(now, event).await {
+            Ok(actions) => {
+                self.strikes = Strikes::default();
+                self.shadow(now, &actions).await;
+                self.snapshot_if_due(now).await;
+                Ok(actions)
+            }
+            Err(fault) => self.recover(now, fault).await,
+        }
+    }
+
+    /// Saves the active instance and starts its successor from that state.
+    async fn begin_migration(&mut self, now: Millis) {
+        if self.migrated_at.is_some_and(|at| now < at + MIGRATE_EVERY) {
+            return;
+        }
+        let Some(wanted) = self.wish.take() else { return };
+        if self.agency.is_same(&wanted, &self.version) {
+            return self.stayed(wanted, "this version answers already", false);
+        }
+        let began = Instant::now();
+        let Some(active) = &mut self.active else {
+            return self.stayed(wanted, "no instance is answering", false);
+        };
+        let state = match active.save(now).await {
+            Ok(Some(state)) => state,
+            Ok(None) => {
+                let reason = "the version that answers does not export `handover`, so it has no state to give";
+                return self.stayed(wanted, reason, false);
+            }
+            Err(fault) => {
+                self.stayed(wanted, format!("the version that answers could not save: {fault}"), false);
+                // The next event finds nobody at the desk otherwise.
+                return self.replace_silently(now, fault).await;
+            }
+        };
+        self.journal.restart_from(now, state.clone(), began.elapsed());
+        match self.successor(now, &wanted, &state).await {
+            Ok(guest) => {
+                self.newcomer = Some(Newcomer {
+                    guest,
+                    version: wanted,
+                    frames_left: SHADOW_FRAMES,
+                    since: now,
+                    pause: began.elapsed(),
+                    state_bytes: state.len(),
+                });
+            }
+            Err(reason) => self.stayed(wanted, reason, true),
+        }
+    }
+
+    /// Starts an instance of a version and has it load a state.
+    async fn successor(
+        &mut self,
+        now: Millis,
+        version: &A::Version,
+        state: &[u8],
+    ) -> Result<A::Guest, String> {
+        let mut guest = match self.start(version).await {
+            Ok(guest) => guest,
+            Err(fault) => return Err(format!("the new version does not start: {fault}")),
+        };
+        let mut info = self.info.clone();
+        self.agency.describe(version, &mut info);
+        match guest.load(now, info, state).await {
+            Ok(Ok(())) => Ok(guest),
+            Ok(Err(refusal)) => Err(format!("the new version refuses the state: {refusal}")),
+            Err(fault) => Err(format!("the new version fails in `load`: {fault}")),
+        }
+    }
+
+    /// Lets a newcomer answer the event the active instance has just answered, and compares.
+    async fn shadow(&mut self, now: Millis, actions: &[Action]) {
+        let Some(newcomer) = &mut self.newcomer else { return };
+        let Some(event) = self.journal.last().cloned() else { return };
+        let is_frame = matches!(event, Event::CallerAudio(_));
+        let verdict = match newcomer.guest.handle(now, event).await {
+            Ok(answer) => AudioOut::of(actions).difference(&AudioOut::of(&answer)),
+            Err(fault) => Some(format!("the new version fails beside the old one: {fault}")),
+        };
+        if let Some(reason) = verdict {
+            return self.send_newcomer_away(reason, true);
+        }
+        newcomer.frames_left -= u32::from(is_frame);
+        if newcomer.frames_left == 0 {
+            self.take_over(now);
+        } else if now > newcomer.since + SHADOW_WITHIN {
+            self.send_newcomer_away("no caller audio to compare by", false);
+        }
+    }
+
+    fn take_over(&mut self, now: Millis) {
+        let Some(newcomer) = self.newcomer.take() else { return };
+        // The old instance's memory is given back on another thread.
+        self.active = Some(newcomer.guest);
+        let from = std::mem::replace(&mut self.version, newcomer.version);
+        self.agency.describe(&self.version, &mut self.info);
+        self.migrated_at = Some(now);
+        self.incidents.push(Incident::Migrated {
+            from: from.clone(),
+            to: self.version.clone(),
+            pause: newcomer.pause,
+            state_bytes: newcomer.state_bytes,
+        });
+        self.previous = Some(from);
+    }
+
+    /// Takes a snapshot where one is due, so that a recovery has little to hear again.
+    async fn snapshot_if_due(&mut self, now: Millis) {
+        let turn_ends = matches!(self.journal.last(), Some(Event::Flushed(_) | Event::Heard(_)));
+        let every = if turn_ends { SNAPSHOT_TURN } else { SNAPSHOT_EVERY };
+        if self.save_faults >= SAVE_FAULTS_MAX || !self.journal.is_due(now, every, SNAPSHOT_SHARE) {
+            return;
+        }
+        let Some(active) = &mut self.active else { return };
+        let began = Instant::now();
+        match active.save(now).await {
+            Ok(Some(state)) => self.journal.restart_from(now, state, began.elapsed()),
+            Ok(None) => {}
+            Err(fault) => self.replace_silently(now, fault).await,
+        }
+    }
+
+    /// Replaces an instance that failed while it was asked for nothing the caller waits for.
+    async fn replace_silently(&mut self, now: Millis, fault: Fault) {
+        let began = Instant::now();
+        self.active = None;
+        self.drop_newcomer_after(&fault);
+        self.save_faults += 1;
+        let version = self.version.clone();
+        match self.revive(&version, self.journal.len()).await {
+            Ok(guest) => {
+                self.active = Some(guest);
+                self.journal.put_off(now);
+                if self.save_faults >= SAVE_FAULTS_MAX {
+                    self.journal = Journal::default();
+                }
+                self.incidents.push(Incident::Recovered {
+                    version,
+                    fault,
+                    replayed: self.journal.len(),
+                    skipped: false,
+                    pause: began.elapsed(),
+                });
+            }
+            // The next event reports it to the call.
+            Err(_) => self.incidents.push(Incident::Lost { version, fault }),
+        }
+    }
+
+    /// Climbs the ladder ([`Strikes`]) until the newest event in the journal is answered or left out.
+    async fn recover(&mut self, now: Millis, first: Fault) -> Result<Vec<Action>, Fault> {
+        let began = Instant::now();
+        let mut fault = first.clone();
+        self.active = None;
+        self.drop_newcomer_after(&fault);
+        if self.is_failing_all_the_time(now) {
+            self.strikes.0 = self.strikes.0.max(2);
+        }
+        while self.journal.has_state() && fault.blame() == Blame::Tenant {
+            self.strikes.0 += 1;
+            match self.strikes.0 {
+                1 => match self.ask_again(now, &self.version.clone()).await {
+                    Ok(actions) => {
+                        self.strikes = Strikes::default();
+                        self.recovered(first, false, began);
+                        return Ok(actions);
+                    }
+                    Err(again) => fault = again,
+                },
+                2 => match self.revive(&self.version.clone(), self.journal.len() - 1).await {
+                    Ok(guest) => {
+                        self.active = Some(guest);
+                        self.journal.forget_last();
+                        self.recovered(first, true, began);
+                        return Ok(Vec::new());
+                    }
+                    Err(again) => fault = again,
+                },
+                3 => {
+                    let Some(previous) = self.previous.take() else { continue };
+                    let from = std::mem::replace(&mut self.version, previous);
+                    self.agency.describe(&self.version, &mut self.info);
+                    self.incidents.push(Incident::FellBack {
+                        from,
+                        to: self.version.clone(),
+                        fault: fault.clone(),
+                    });
+                    match self.ask_again(now, &self.version.clone()).await {
+                        Ok(actions) => {
+                            self.strikes = Strikes::default();
+                            return Ok(actions);
+                        }
+                        Err(again) => fault = again,
+                    }
+                }
+                _ => break,
+            }
+        }
+        // From here on the call knows better: it starts afresh, and apologises when that fails too.
+        self.strikes = Strikes::default();
+        self.incidents.push(Incident::Lost { version: self.version.clone(), fault: fault.clone() });
+        Err(fault)
+    }
+
+    /// Revives an instance up to the last event and asks for that one's answer again.
+    async fn ask_again(&mut self, now: Millis, version: &A::Version) -> Result<Vec<Action>, Fault> {
+        let mut guest = self.revive(version, self.journal.len() - 1).await?;
+        let event = self.journal.last().cloned().ok_or(Fault::Gone)?;
+        let actions = guest.handle(now, event).await?;
+        self.active = Some(guest);
+        Ok(actions)
+    }
+
+    /// Starts an instance from the last good state and lets it hear the first `events` since, its
+    /// actions muted: they have been carried out.
+    async fn revive(&mut self, version: &A::Version, events: usize) -> Result<A::Guest, Fault> {
+        let (saved_at, state) = self.journal.state().ok_or(Fault::Gone)?;
+        let state = state.to_vec();
+        let mut guest = self.start(version).await?;
+        let mut info = self.info.clone();
+        self.agency.describe(version, &mut info);
+        if let Err(refusal) = guest.load(saved_at, info, &state).await? {
+            return Err(Fault::Host(format!("the state it saved is refused: {refusal}")));
+        }
+        for (at, event) in self.journal.events().take(events) {
+            guest.handle(*at, event.clone()).await?;
+        }
+        Ok(guest)
+    }
+
+    fn is_failing_all_the_time(&mut self, now: Millis) -> bool {
+        while self.recoveries.pop_front_if(|at| *at + RECOVERIES_WITHIN <= now).is_some() {}
+        self.recoveries.push_back(now);
+        self.recoveries.len() > RECOVERIES_MAX
+    }
+
+    async fn start(&mut self, version: &A::Version) -> Result<A::Guest, Fault> {
+        let nth = self.guests;
+        self.guests += 1;
+        self.agency.start(version, nth).await
+    }
+
+    fn recovered(&mut self, fault: Fault, skipped: bool, began: Instant) {
+        self.incidents.push(Incident::Recovered {
+            version: self.version.clone(),
+            fault,
+            replayed: self.journal.len(),
+            skipped,
+            pause: began.elapsed(),
+        });
+    }
+
+    fn stayed(&mut self, wanted: A::Version, reason: impl Into<String>, newcomers_fault: bool) {
+        self.incidents.push(Incident::Stayed { wanted, reason: reason.into(), newcomers_fault });
+    }
+
+    fn send_newcomer_away(&mut self, reason: impl Into<String>, newcomers_fault: bool) {
+        if let Some(newcomer) = self.newcomer.take() {
+            self.stayed(newcomer.version, reason, newcomers_fault);
+        }
+    }
+
+    /// A newcomer was compared with an instance that is no more; the comparison means nothing now.
+    fn drop_newcomer_after(&mut self, fault: &Fault) {
+        self.send_newcomer_away(format!("the version that answers failed meanwhile: {fault}"), false);
+    }
+}

@@ -1,0 +1,334 @@
+//! The desk with guests of our own, which fail when they are told to.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use cordboard_call::contract::{AudioFormat, Direction, Encoding};
+
+use super::*;
+use crate::fault::TrapKind;
+
+/// What a version of the fake guest is like.
+#[derive(Debug, Clone, Default)]
+struct Manner {
+    name: &'static str,
+    /// Traps at caller frames with these first bytes, whenever it is asked.
+    traps_on: HashSet<u8>,
+    /// Traps at caller frames with these first bytes, once per call.
+    traps_once_on: HashSet<u8>,
+    has_no_handover: bool,
+    refuses_state: bool,
+    traps_in_save: bool,
+    traps_in_load: bool,
+    traps_at_start: bool,
+    doubles_audio: bool,
+}
+
+/// A guest whose state is the sum of all it heard, so that a lost or repeated event shows.
+struct Adder {
+    manner: Manner,
+    trapped: Arc<Mutex<HashSet<u8>>>,
+    sum: u64,
+}
+
+fn trap() -> Fault {
+    Fault::Trap { kind: TrapKind::Unreachable, message: "as it was told to".to_owned() }
+}
+
+impl Guest for Adder {
+    async fn handle(&mut self, _now: Millis, event: Event) -> Result<Vec<Action>, Fault> {
+        let Event::CallerAudio(frame) = event else { return Ok(Vec::new()) };
+        let first = frame[0];
+        let once = self.manner.traps_once_on.contains(&first)
+            && self.trapped.lock().expect("one thread").insert(first);
+        if once || self.manner.traps_on.contains(&first) {
+            return Err(trap());
+        }
+        self.sum += u64::from(first);
+        let copies = if self.manner.doubles_audio { 2 } else { 1 };
+        Ok(vec![Action::ModelAudio(self.sum.to_le_bytes().repeat(copies))])
+    }
+
+    fn has_handover(&self) -> bool {
+        !self.manner.has_no_handover
+    }
+
+    async fn save(&mut self, _now: Millis) -> Result<Option<Vec<u8>>, Fault> {
+        if self.manner.traps_in_save { Err(trap()) } else { Ok(Some(self.sum.to_le_bytes().to_vec())) }
+    }
+
+    async fn load(
+        &mut self,
+        _now: Millis,
+        info: CallInfo,
+        state: &[u8],
+    ) -> Result<Result<(), String>, Fault> {
+        assert_eq!(info.version, self.manner.name, "a guest is told its own version's name");
+        if self.manner.traps_in_load {
+            return Err(trap());
+        }
+        if self.manner.refuses_state {
+            return Ok(Err("written by a stranger".to_owned()));
+        }
+        self.sum = u64::from_le_bytes(state.try_into().expect("as saved"));
+        Ok(Ok(()))
+    }
+}
+
+#[derive(Default)]
+struct Adders {
+    trapped: Arc<Mutex<HashSet<u8>>>,
+}
+
+impl Agency for Adders {
+    type Version = Manner;
+    type Guest = Adder;
+
+    async fn start(&self, version: &Manner, _nth: u64) -> Result<Adder, Fault> {
+        if version.traps_at_start {
+            return Err(trap());
+        }
+        Ok(Adder { manner: version.clone(), trapped: Arc::clone(&self.trapped), sum: 0 })
+    }
+
+    fn describe(&self, version: &Manner, info: &mut CallInfo) {
+        version.name.clone_into(&mut info.version);
+    }
+
+    fn is_same(&self, one: &Manner, other: &Manner) -> bool {
+        one.name == other.name
+    }
+}
+
+fn good(name: &'static str) -> Manner {
+    Manner { name, ..Manner::default() }
+}
+
+fn info() -> CallInfo {
+    CallInfo {
+        call_id: "CA1".into(),
+        stream_id: "MZ1".into(),
+        tenant: "acme".into(),
+        version: String::new(),
+        direction: Direction::Inbound,
+        caller: None,
+        callee: None,
+        format: AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8000, channels: 1 },
+        parameters: Vec::new(),
+        settings: "{}".into(),
+        restarted: false,
+    }
+}
+
+/// A call of 20 ms frames whose first bytes count up from 1, and what was answered.
+struct Line {
+    desk: Desk<Adders>,
+    now: Millis,
+    expected: u64,
+    incidents: Vec<Incident<Manner>>,
+}
+
+impl Line {
+    async fn open(version: Manner) -> Self {
+        let mut desk = Desk::open(Adders::default(), version, info()).await.expect("it starts");
+        desk.handle(0, Event::Started(info())).await.expect("it answers");
+        Self { desk, now: 0, expected: 0, incidents: Vec::new() }
+    }
+
+    /// Hands in one frame; says what was answered.
+    async fn frame(&mut self, first: u8) -> Result<Vec<Action>, Fault> {
+        self.now += 20;
+        let answer = self.desk.handle(self.now, Event::CallerAudio(vec![first; 160])).await;
+        self.incidents.extend(self.desk.incidents());
+        answer
+    }
+
+    /// Hands in frames and checks that each was answered as if nothing had ever happened.
+    async fn frames(&mut self, firsts: impl IntoIterator<Item = u8>) {
+        for first in firsts {
+            self.expected += u64::from(first);
+            let answer = self.frame(first).await.expect("somebody answers");
+            assert_eq!(answer, [Action::ModelAudio(self.expected.to_le_bytes().to_vec())]);
+        }
+    }
+
+    fn migrations(&self) -> Vec<&'static str> {
+        let to = |incident: &Incident<Manner>| match incident {
+            Incident::Migrated { to, .. } => Some(to.name),
+            _ => None,
+        };
+        self.incidents.iter().filter_map(to).collect()
+    }
+
+    fn stays(&self) -> Vec<(&'static str, String)> {
+        let why = |incident: &Incident<Manner>| match incident {
+            Incident::Stayed { wanted, reason, .. } => Some((wanted.name, reason.clone())),
+            _ => None,
+        };
+        self.incidents.iter().filter_map(why).collect()
+    }
+}
+
+#[tokio::test]
+async fn every_frame_is_answered_once_over_three_swaps_and_a_downgrade() {
+    let mut line = Line::open(good("v1")).await;
+    for to in ["v2", "v3", "v4", "v1"] {
+        line.frames(1..=40).await;
+        line.desk.migrate(good(to));
+        line.frames(1..=40).await;
+        assert_eq!(line.desk.version().name, to);
+    }
+    assert_eq!(line.migrations(), ["v2", "v3", "v4", "v1"]);
+    assert_eq!(line.stays(), []);
+}
+
+#[tokio::test]
+async fn the_old_version_answers_until_the_new_one_has_heard_enough() {
+    let mut line = Line::open(good("v1")).await;
+    line.desk.migrate(good("v2"));
+    line.frames(1..SHADOW_FRAMES as u8).await;
+    assert_eq!(line.desk.version().name, "v1");
+    line.frames([9]).await;
+    assert_eq!(line.desk.version().name, "v2");
+}
+
+#[tokio::test]
+async fn a_newcomer_that_can_not_take_over_leaves_the_old_one_in_charge() {
+    let newcomers = [
+        (Manner { traps_in_load: true, ..good("load") }, "fails in `load`"),
+        (Manner { refuses_state: true, ..good("refusal") }, "written by a stranger"),
+        (Manner { traps_at_start: true, ..good("start") }, "does not start"),
+        (Manner { traps_on: [3].into(), ..good("shadow") }, "beside the old one"),
+        (Manner { doubles_audio: true, ..good("audio") }, "16 bytes of audio, the old one 8"),
+    ];
+    for (newcomer, reason) in newcomers {
+        let name = newcomer.name;
+        let mut line = Line::open(good("v1")).await;
+        line.desk.migrate(newcomer);
+        line.frames(1..=40).await;
+        assert_eq!(line.desk.version().name, "v1");
+        assert_eq!(line.stays().len(), 1, "{name}");
+        assert!(line.stays()[0].1.contains(reason), "{name}: {:?}", line.stays());
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_without_handover_stays_and_says_why() {
+    let mut line = Line::open(Manner { has_no_handover: true, ..good("v1") }).await;
+    line.desk.migrate(good("v2"));
+    line.frames(1..=10).await;
+    assert!(line.stays()[0].1.contains("does not export `handover`"));
+    assert_eq!(line.desk.version().name, "v1");
+}
+
+#[tokio::test]
+async fn wishes_come_true_one_at_a_time() {
+    let mut line = Line::open(good("v1")).await;
+    line.desk.migrate(good("v2"));
+    line.frames(1..=6).await;
+    line.desk.migrate(good("v3"));
+    line.frames(1..=6).await;
+    assert_eq!(line.desk.version().name, "v2", "the second swap waits for its time");
+    line.frames(1..=40).await;
+    assert_eq!(line.migrations(), ["v2", "v3"]);
+}
+
+#[tokio::test]
+async fn a_later_wish_replaces_an_earlier_one() {
+    let mut line = Line::open(good("v1")).await;
+    line.desk.migrate(good("v2"));
+    line.frames([1]).await;
+    line.desk.migrate(good("v3"));
+    line.frames(1..=40).await;
+    assert_eq!(line.migrations(), ["v3"]);
+    assert_eq!(line.stays()[0].0, "v2");
+}
+
+#[tokio::test]
+async fn a_trap_loses_no_event_and_repeats_none() {
+    let mut line = Line::open(Manner { traps_once_on: [77].into(), ..good("v1") }).await;
+    line.frames(1..=60).await;
+    line.frames([77]).await;
+    line.frames(1..=60).await;
+    let [Incident::Recovered { skipped: false, .. }] = line.incidents[..] else {
+        panic!("{:?}", line.incidents)
+    };
+}
+
+#[tokio::test]
+async fn an_event_that_traps_twice_is_left_out() {
+    let mut line = Line::open(Manner { traps_on: [77].into(), ..good("v1") }).await;
+    line.frames(1..=60).await;
+    assert_eq!(line.frame(77).await, Ok(Vec::new()));
+    line.frames(1..=60).await;
+    let [Incident::Recovered { skipped: true, .. }] = line.incidents[..] else {
+        panic!("{:?}", line.incidents)
+    };
+}
+
+#[tokio::test]
+async fn a_version_that_fails_at_everything_gives_way_to_the_one_before() {
+    let mut line = Line::open(good("v1")).await;
+    let bad = Manner { traps_on: (100..=255).collect(), ..good("v2") };
+    line.desk.migrate(bad);
+    line.frames(1..=60).await;
+    assert_eq!(line.desk.version().name, "v2");
+    assert_eq!(line.frame(100).await, Ok(Vec::new()), "left out");
+    line.frames([101]).await;
+    assert_eq!(line.desk.version().name, "v1");
+    assert!(line.incidents.iter().any(|it| matches!(it, Incident::FellBack { .. })));
+    line.frames(100..=200).await;
+}
+
+#[tokio::test]
+async fn without_a_version_before_the_call_is_told() {
+    let mut line = Line::open(Manner { traps_on: (100..=255).collect(), ..good("v1") }).await;
+    line.frames(1..=60).await;
+    assert_eq!(line.frame(100).await, Ok(Vec::new()));
+    assert_eq!(line.frame(101).await, Err(trap()));
+    assert_eq!(line.frame(1).await, Err(Fault::Gone));
+    line.desk.restart().await.expect("it starts");
+    line.expected = 0;
+    line.frames(1..=60).await;
+}
+
+#[tokio::test]
+async fn a_trap_while_a_newcomer_listens_sends_it_away_and_loses_nothing() {
+    let mut line = Line::open(Manner { traps_once_on: [3].into(), ..good("v1") }).await;
+    line.desk.migrate(good("v2"));
+    line.frames(1..=40).await;
+    assert_eq!(line.desk.version().name, "v1");
+    assert!(line.stays()[0].1.contains("failed meanwhile"));
+}
+
+#[tokio::test]
+async fn a_tenant_that_traps_in_save_keeps_answering_and_is_not_asked_for_ever() {
+    let mut line = Line::open(Manner { traps_in_save: true, ..good("v1") }).await;
+    // Without a state there is nothing to revive it from: the call is told, and starts it afresh.
+    assert_eq!(line.frame(1).await, Err(Fault::Gone));
+    for _ in 0..3 {
+        line.desk.restart().await.expect("it starts");
+        line.expected = 0;
+        if line.frame(1).await.is_ok() && line.frame(1).await.is_ok() {
+            return;
+        }
+    }
+    panic!("it is asked to save again and again: {:?}", line.incidents);
+}
+
+#[tokio::test]
+async fn a_tenant_that_fails_at_every_event_does_not_recover_for_ever() {
+    let mut line = Line::open(Manner { traps_once_on: (1..=255).collect(), ..good("v1") }).await;
+    let mut answered = 0;
+    for first in 1..=200 {
+        match line.frame(first).await {
+            Ok(_) => answered += 1,
+            Err(fault) => {
+                assert_eq!(fault, trap());
+                assert_eq!(answered, RECOVERIES_MAX as u32);
+                return;
+            }
+        }
+    }
+    panic!("200 recoveries in four seconds");
+}

@@ -1,0 +1,1 @@
+//! Purity and the direction of dependencies, kept by tests (see `tests/`).

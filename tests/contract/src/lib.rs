@@ -1,0 +1,1 @@
+//! Every shipped guest through the same list of promises.

@@ -1,0 +1,1 @@
+//! Whole calls through real sockets on loopback.
