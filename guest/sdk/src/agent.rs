@@ -40,6 +40,7 @@ pub(crate) enum Notice {
 impl Call {
     pub(crate) fn caller_audio_in(&mut self, frame: Vec<u8>) {
         let audio = self.paths.up(frame);
+        self.actions.reserve_exact(1);
         self.actions.push(Action::ModelAudio(audio));
     }
 
