@@ -273,12 +273,18 @@ impl Call {
         }
     }
 
+    /// A new stream takes the place of the old one, whether the old one's end was heard of or not.
     fn carrier_back(&mut self) {
-        let Carrier::Away { .. } = self.carrier else {
+        if self.carrier == Carrier::Gone || self.phase != Phase::Live {
             return self.note(Note::Unexpected("carrier back"));
-        };
+        }
+        self.lose_stream();
         self.carrier = Carrier::Streaming;
         self.inbound.begin_stream(self.now);
+    }
+
+    /// What the carrier had of our audio went with its stream.
+    pub(crate) fn lose_stream(&mut self) {
         let mut reports = Vec::new();
         self.playout.begin_stream(self.now, &mut |report| reports.push(report));
         self.tell_reports(reports);
@@ -314,7 +320,8 @@ impl Call {
         if self.phase != Phase::Live {
             return;
         }
-        self.info.restarted = true;
+        // Nobody has greeted the caller if no instance lived to answer its start.
+        self.info.restarted = self.tenant.has_answered();
         let started = Event::Started(self.info.clone());
         let ready = self.model.info().cloned().map(Event::ModelReady);
         self.model.is_told = ready.is_some();

@@ -119,7 +119,8 @@ impl Call {
         match (self.carrier, &mut self.phase) {
             (Carrier::Gone | Carrier::Away { .. }, _) => {}
             (Carrier::PressingKeys { until }, Phase::Live) => {
-                self.carrier = Carrier::Away { until }
+                self.carrier = Carrier::Away { until };
+                self.lose_stream();
             }
             (_, Phase::New | Phase::Live) => {
                 self.carrier = Carrier::Gone;

@@ -22,7 +22,8 @@ pub enum Input {
     Carrier(FromCarrier),
     /// The carrier's socket ended, with or without a `stop` before.
     CarrierClosed,
-    /// The carrier came back with a new stream of the same call, after keys were sent.
+    /// The carrier came back with a new stream of the same call, after keys were sent. Nothing of the
+    /// old stream may follow.
     CarrierBack,
     /// `session.created` was seen on the model's socket.
     ModelUp {

@@ -13,6 +13,7 @@ use crate::limits::Limits;
 #[derive(Debug)]
 pub(crate) struct TenantLeg {
     instance: Instance,
+    has_answered: bool,
     line: VecDeque<Event>,
     line_bytes: usize,
     /// Times of the last restarts, oldest first.
@@ -73,6 +74,7 @@ impl TenantLeg {
     pub(crate) fn new() -> Self {
         Self {
             instance: Instance::Idle,
+            has_answered: false,
             line: VecDeque::new(),
             line_bytes: 0,
             restarts: VecDeque::new(),
@@ -118,6 +120,7 @@ impl TenantLeg {
         match self.instance {
             Instance::Busy { last } => {
                 self.instance = if last { Instance::Gone } else { Instance::Idle };
+                self.has_answered = true;
                 true
             }
             Instance::Idle | Instance::Starting { .. } | Instance::Gone => false,
@@ -126,6 +129,11 @@ impl TenantLeg {
 
     pub(crate) fn is_gone(&self) -> bool {
         self.instance == Instance::Gone
+    }
+
+    /// Some instance has answered an event of this call.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.has_answered
     }
 
     /// An instance exists and has answered all it was asked.

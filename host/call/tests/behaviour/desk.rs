@@ -176,6 +176,13 @@ impl Desk {
         }));
     }
 
+    /// The carrier comes back with a new stream, which has nothing to play.
+    pub(crate) fn carrier_back(&mut self) {
+        self.played_until = self.now;
+        self.marks.clear();
+        self.give(Input::CarrierBack);
+    }
+
     /// Runs to a time, waking the call and echoing marks when they are due.
     pub(crate) fn run_to(&mut self, to: Now) {
         loop {

@@ -224,11 +224,41 @@ fn keys_replace_the_stream_and_the_call_goes_on() {
     let sent = desk.sent.len();
     desk.run_for(3_000);
     assert_eq!(desk.sent.len(), sent, "there is no stream to send to");
-    desk.give(Input::CarrierBack);
+    desk.carrier_back();
     assert!(desk.sent.len() > sent);
     desk.media(140, vec![9; 160]);
     assert_eq!(desk.caller_audio(), [vec![9; 160]], "its stamps start over, and no gap is filled");
     assert!(desk.summary.is_none());
+}
+
+#[test]
+fn a_new_stream_counts_even_before_the_end_of_the_old_one_was_heard_of() {
+    let mut desk = with_rest();
+    desk.act(vec![play("a", 80_000, true), Action::SendKeys("1".to_owned())]);
+    desk.run_for(300);
+    let sent = desk.sent.len();
+    desk.carrier_back();
+    assert!(desk.sent.len() > sent, "the new stream is empty and is filled at once");
+    assert_eq!(desk.notes, []);
+    desk.run_for(20_000);
+    assert!(desk.summary.is_none());
+    assert_eq!(desk.frames().len(), 80_000);
+}
+
+#[test]
+fn a_barge_in_between_two_streams_clears_nothing() {
+    let mut desk = with_rest();
+    desk.act(vec![play("a", 80_000, true), Action::SendKeys("1".to_owned())]);
+    desk.run_for(300);
+    desk.give(stop());
+    let sent = desk.sent.len();
+    desk.act(vec![Action::Flush]);
+    assert!(
+        matches!(desk.events().last(), Some(Event::Flushed(flushed)) if flushed.items.len() == 1)
+    );
+    desk.carrier_back();
+    desk.run_for(1_000);
+    assert_eq!(desk.sent[sent..], []);
 }
 
 #[test]

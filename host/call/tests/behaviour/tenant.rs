@@ -167,6 +167,24 @@ fn a_trap_ends_an_instance_and_not_the_call() {
 }
 
 #[test]
+fn an_instance_that_fails_before_it_answered_anything_has_not_greeted_the_caller() {
+    let mut failures = 2;
+    let mut desk = Desk::with(config(), move |_, event| match event {
+        Event::Started(_) if failures > 0 => {
+            failures -= 1;
+            Answer::Fail(trap())
+        }
+        _ => Answer::Do(Vec::new()),
+    });
+    desk.frame(1);
+    let starts = desk.told.iter().filter_map(|(_, event)| match event {
+        Event::Started(info) => Some(info.restarted),
+        _ => None,
+    });
+    assert_eq!(starts.collect::<Vec<_>>(), [false, false, false]);
+}
+
+#[test]
 fn events_wait_for_the_fresh_instance_and_come_after_its_start() {
     let mut desk = Desk::with(config(), trapping(Rc::default()));
     desk.restarts_by_itself = false;

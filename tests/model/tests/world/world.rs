@@ -51,6 +51,8 @@ pub(crate) struct World {
     carrier: Carrier,
     stream: u64,
     is_line_up: bool,
+    /// The gateway was told that the stream is over.
+    is_end_known: bool,
     written: Option<Duration>,
     to_carrier: Duration,
     from_carrier: Duration,
@@ -135,6 +137,7 @@ impl World {
             carrier: Carrier::default(),
             stream: 0,
             is_line_up: true,
+            is_end_known: false,
             written: None,
             to_carrier: Duration::ZERO,
             from_carrier: Duration::ZERO,
@@ -430,10 +433,13 @@ impl World {
                 self.last_arrived = Some(number);
             }
         }
+        self.is_end_known |=
+            matches!(input, Input::CarrierClosed | Input::Carrier(FromCarrier::Stop));
         self.give(input);
     }
 
     fn send_to_carrier(&mut self, message: ToCarrier) {
+        assert!(!self.is_end_known, "{message:?} without a stream");
         self.ledger.sent(self.now, &message);
         // What is written at one time travels together.
         if self.written != Some(self.now) {
@@ -487,6 +493,7 @@ impl World {
         self.stream += 1;
         self.carrier = Carrier::default();
         self.is_line_up = true;
+        self.is_end_known = false;
         self.ledger.stream_replaced(self.now);
         self.plan(self.now, Happening::CallerFrame);
         self.frame_stamp_ms = 100;
