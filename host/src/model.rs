@@ -14,6 +14,8 @@ mod connection;
 mod endpoint;
 mod error;
 mod leg;
+#[cfg(test)]
+mod simulated;
 mod socket;
 #[cfg(test)]
 mod tests;
