@@ -18,6 +18,10 @@ type Refused = String;
 impl Call {
     /// Carries out an answer.
     pub(crate) fn answered(&mut self, mut actions: Vec<Action>) {
+        if self.tenant.is_gone() {
+            // It was given up while it was thinking.
+            return;
+        }
         if !self.tenant.answered() {
             return self.note(Note::Unexpected("answer"));
         }

@@ -169,11 +169,6 @@ impl Call {
     /// is later than the last `now`.
     pub fn wake_at(&self) -> Option<Now> {
         let limits = &self.limits;
-        let carrier = match self.carrier {
-            Carrier::Away { until } | Carrier::PressingKeys { until } => Some(until),
-            Carrier::Streaming | Carrier::Gone => None,
-        };
-        let playout = if self.is_playing() { self.playout.wake_at(limits) } else { None };
         let live = match self.phase {
             Phase::Live => [
                 self.timers.wake_at(),
@@ -182,14 +177,17 @@ impl Call {
                 self.tenant.start_deadline(),
                 Some(limits.call_max),
             ],
-            Phase::New | Phase::Parting { .. } | Phase::Ending { .. } | Phase::Over => [None; 5],
+            Phase::New | Phase::Parting { .. } | Phase::Ending { .. } => [None; 5],
+            Phase::Over => return None,
         };
+        let carrier = match self.carrier {
+            Carrier::Away { until } | Carrier::PressingKeys { until } => Some(until),
+            Carrier::Streaming | Carrier::Gone => None,
+        };
+        let playout = self.playout.wake_at(limits).filter(|_| self.is_playing());
         let departure = self.departure.map(|departure| departure.deadline);
-        let times = [carrier, playout, departure, self.phase.wake_at()];
-        if self.phase.is_over() {
-            return None;
-        }
-        times.into_iter().chain(live).flatten().min()
+        let ending = self.phase.wake_at();
+        live.into_iter().chain([carrier, playout, departure, ending]).flatten().min()
     }
 
     /// Where in its life the call is.
@@ -291,6 +289,9 @@ impl Call {
     }
 
     fn tenant_failed(&mut self, fault: TenantFault) {
+        if self.tenant.is_gone() {
+            return;
+        }
         if !self.tenant.has_instance() {
             return self.note(Note::Unexpected("tenant failed"));
         }
