@@ -25,6 +25,7 @@ mod instance;
 mod limits;
 mod meter;
 mod registry;
+mod rehearsal;
 pub mod shelf;
 mod state;
 mod switchboard;
@@ -43,6 +44,7 @@ pub use limits::{CompileLimits, Limits, MEMORY_BYTES_CEILING};
 pub use registry::{
     AtCapacity, CallSlot, HttpPolicy, Making, Tenant, TenantError, TenantId, Tenants, Terms, Version,
 };
-pub use switchboard::{Deployment, Line, LineError, Outlook, Parts, Switchboard};
+pub use rehearsal::{Flaw, Rehearsed, rehearse};
+pub use switchboard::{Line, LineError, Outlook, Parts, Switchboard, Tried};
 pub use ticker::Heartbeat;
 pub use vet::VetError;

@@ -23,7 +23,9 @@ use crate::cache::CompiledCache;
 use crate::component::Component;
 use crate::engine::Engine;
 use crate::limits::CompileLimits;
-use crate::registry::{Making, Tenant, TenantError, TenantId, Tenants, Terms, Version};
+use crate::registry::{
+    AtCapacity, CallSlot, Making, Tenant, TenantError, TenantId, Tenants, Terms, Version,
+};
 use crate::shelf::{
     self, Changed, Force, Refused, Registry, Shelf, ShelfError, Staged, Upload, VersionName, When,
 };
@@ -84,15 +86,12 @@ struct Standing {
     ready: BTreeMap<VersionName, Arc<Version>>,
 }
 
-/// What somebody wants to deploy.
-#[derive(Debug, Clone, Copy)]
-pub struct Deployment<'a> {
-    /// The component's bytes.
-    pub component: &'a [u8],
-    /// Who deploys.
-    pub by: &'a str,
-    /// What they say about it.
-    pub note: &'a str,
+/// A component that was vetted and compiled on a tenant's present terms, and stands nowhere yet.
+#[derive(Debug)]
+pub struct Tried<'a> {
+    /// The version it would be, but for its name.
+    pub version: Version,
+    bytes: &'a [u8],
 }
 
 /// Why a line was not changed.
@@ -199,7 +198,8 @@ impl Line {
             });
             Place { folder, shelf }
         });
-        let line = Self { tenant, parts, place, standing: Mutex::default(), deploying: Mutex::default() };
+        let line =
+            Self { tenant, parts, place, standing: Mutex::default(), deploying: Mutex::default() };
         if let Some(place) = &line.place {
             let registry = place.shelf.registry();
             let ready = line.ready_for(&registry, |version, error| {
@@ -218,17 +218,27 @@ impl Line {
         self.tenant.id()
     }
 
-    /// The tenant, for its cap on calls.
+    /// Calls alive.
     #[must_use]
-    pub fn tenant(&self) -> &Arc<Tenant> {
-        &self.tenant
+    pub fn live_calls(&self) -> u32 {
+        self.tenant.live_calls()
+    }
+
+    /// Takes a place for a new call, with the version that answers it: see [`Line::version_for`].
+    ///
+    /// # Errors
+    ///
+    /// [`AtCapacity`] when the tenant has all the calls it may have.
+    pub fn admit(&self, call_id: &str) -> Result<CallSlot, AtCapacity> {
+        self.tenant.admit_to(self.version_for(call_id))
     }
 
     /// The version that answers a new call: the same for the same id, while nothing is deployed.
     #[must_use]
     pub fn version_for(&self, call_id: &str) -> Arc<Version> {
         let standing = self.standing();
-        let ready = |name: Option<VersionName>| name.and_then(|name| standing.ready.get(&name)).cloned();
+        let ready =
+            |name: Option<VersionName>| name.and_then(|name| standing.ready.get(&name)).cloned();
         let registry = &standing.registry;
         ready(registry.choose(call_id))
             .or_else(|| ready(registry.active()))
@@ -244,48 +254,60 @@ impl Line {
         active.cloned().unwrap_or_else(|| self.tenant.active())
     }
 
+    /// The files of the tenant's folder that a change of means another version: `tenant.toml`, and the component
+    /// it names. They need not exist.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let Some(place) = &self.place else { return Vec::new() };
+        let component = self.terms().ok().and_then(|terms| terms.component);
+        [place.folder.join("tenant.toml")].into_iter().chain(component).collect()
+    }
+
     /// What is on the shelf, and which version answers.
     #[must_use]
     pub fn outlook(&self) -> Outlook {
-        Outlook { registry: Arc::clone(&self.standing().registry), active: self.active().name.clone() }
+        Outlook {
+            registry: Arc::clone(&self.standing().registry),
+            active: self.active().name.clone(),
+        }
     }
 
-    /// Vets and compiles a component on the tenant's present terms, and puts nothing anywhere: for a
-    /// rehearsal before it is staged.
+    /// Vets and compiles a component with the settings and limits that `tenant.toml` has now.
     ///
     /// # Errors
     ///
     /// The component can not be a tenant, or `tenant.toml` is wrong.
-    pub fn try_out(&self, component: &[u8]) -> Result<Version, LineError> {
+    pub fn try_out<'a>(&self, component: &'a [u8]) -> Result<Tried<'a>, LineError> {
         let terms = self.terms()?;
-        let settings = terms.settings.clone();
-        Ok(self.version("rehearsal".to_owned(), self.compile(component)?, settings, terms))
+        let (compiled, settings) = (self.compile(component)?, terms.settings.clone());
+        let version = self.version("a rehearsal".to_owned(), compiled, settings, terms);
+        Ok(Tried { version, bytes: component })
     }
 
-    /// Vets a component, compiles it and puts it on the shelf with the settings `tenant.toml` has now.
-    /// It answers nothing yet.
+    /// Puts a component that was tried out on the shelf. It answers nothing yet.
     ///
     /// # Errors
     ///
     /// See [`LineError`]; the shelf is as it was.
-    pub fn stage(&self, deployment: &Deployment<'_>) -> Result<(Arc<Version>, Staged), LineError> {
+    pub fn stage(
+        &self,
+        tried: Tried<'_>,
+        by: &str,
+        note: &str,
+    ) -> Result<(Arc<Version>, Staged), LineError> {
         let place = self.place.as_ref().ok_or(LineError::NoPlace)?;
-        let component = self.compile(deployment.component)?;
-        let terms = self.terms()?;
+        let Tried { mut version, bytes } = tried;
         let _deploying = lock(&self.deploying);
         self.shelve_what_answers(place)?;
-        let upload = Upload {
-            component: deployment.component,
-            settings: &terms.settings,
-            when: When::from(SystemTime::now()),
-            by: deployment.by,
-            note: deployment.note,
-        };
+        place.make_folder()?;
+        let when = When::from(SystemTime::now());
+        let upload = Upload { component: bytes, settings: &version.settings, when, by, note };
         let (changed, staged) = place.shelf.stage(&upload)?;
-        let settings = terms.settings.clone();
-        let version = Arc::new(self.version(staged.name().to_string(), component, settings, terms));
+        version.name = staged.name().to_string();
+        let version = Arc::new(version);
         let mut ready = self.standing().ready.clone();
         ready.retain(|&name, _| changed.after.entry(name).is_some());
+        // It is not compiled again when it is activated in a moment.
         ready.insert(staged.name(), Arc::clone(&version));
         *lock(&self.standing) = Arc::new(Standing { registry: changed.after, ready });
         Ok((version, staged))
@@ -382,8 +404,8 @@ impl Line {
     }
 
     fn deploy_folder(&self, component: &[u8]) -> Result<Option<Arc<Version>>, LineError> {
-        let deployment = Deployment { component, by: BY_FOLDER, note: "its files changed" };
-        let (version, staged) = self.stage(&deployment)?;
+        let tried = self.try_out(component)?;
+        let (version, staged) = self.stage(tried, BY_FOLDER, "its files changed")?;
         let changed = self.change(|registry| registry.activate(staged.name(), Force::No))?;
         Ok((changed.before.active() != changed.after.active()).then_some(version))
     }
@@ -454,7 +476,13 @@ impl Line {
         }
     }
 
-    fn version(&self, name: String, component: Component, settings: String, terms: Terms) -> Version {
+    fn version(
+        &self,
+        name: String,
+        component: Component,
+        settings: String,
+        terms: Terms,
+    ) -> Version {
         let Terms { limits, http, .. } = terms;
         Version { tenant: self.id().clone(), name, component, settings, limits, http }
     }

@@ -108,12 +108,21 @@ impl Tenant {
     ///
     /// [`AtCapacity`] when the tenant has all the calls it may have.
     pub fn admit(self: &Arc<Self>) -> Result<CallSlot, AtCapacity> {
+        self.admit_to(self.active())
+    }
+
+    /// Takes a place for one call that another version of this tenant is to answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tenant::admit`].
+    pub(crate) fn admit_to(self: &Arc<Self>, version: Arc<Version>) -> Result<CallSlot, AtCapacity> {
         self.live
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
                 (live < self.max_calls).then_some(live + 1)
             })
             .map_err(|_| AtCapacity { tenant: self.id.clone(), max_calls: self.max_calls })?;
-        Ok(CallSlot { version: self.active(), tenant: Arc::clone(self) })
+        Ok(CallSlot { version, tenant: Arc::clone(self) })
     }
 }
 
