@@ -6,14 +6,16 @@
 
 use serde_json::{Value, json};
 
-use crate::limits::{CREATE_WAIT_MS, OWN_RESPONSE_WAIT_MS, RETRY_WAIT_MS};
+use crate::limits::{CREATE_WAIT_MS, OWN_RESPONSE_WAIT_MS, PARAMETERS_DROPPED_MAX, RETRY_WAIT_MS};
 use crate::playback::{Played, Verdict};
 use crate::responses::{AfterFailure, Wish};
 use crate::state::State;
 use crate::tools::ToolCall;
 use crate::turns::Speaker;
 use crate::wire::{self, ErrorBody, Response, ServerEvent};
-use crate::{Action, Call, Dialect, Flushed, Heard, Level, ModelAudio, ModelInfo, Play, Turn};
+use crate::{
+    Action, Call, Dialect, Flushed, Heard, Level, ModelAudio, ModelInfo, Play, Session, Turn,
+};
 
 /// The SDK's own timers.
 pub(crate) mod timers {
@@ -86,6 +88,8 @@ impl Call {
         self.state.connected = false;
         self.state.ready = false;
         self.state.asked = None;
+        // No farewell will come any more.
+        self.place_ending();
     }
 
     /// Sends the configuration the session starts with, whole or at its least.
@@ -93,9 +97,8 @@ impl Call {
         let session = if minimal {
             self.session.minimal_json(self.state.format)
         } else {
-            let json = self.session.json(self.dialect(), self.state.format, true);
             self.state.fingerprint = self.fingerprint();
-            json
+            self.session_json(true)
         };
         let id = self.send("session", json!({"type": "session.update", "session": session}));
         self.state.asked = Some((id, minimal));
@@ -109,10 +112,18 @@ impl Call {
         if !(self.state.update_due && self.state.ready) {
             return;
         }
-        let with_voice = !self.state.voice_fixed;
-        let session = self.session.json(self.dialect(), self.state.format, with_voice);
+        let session = self.session_json(!self.state.voice_fixed);
         self.state.fingerprint = self.fingerprint();
         self.send("session", json!({"type": "session.update", "session": session}));
+    }
+
+    /// What to ask for, without what this server has refused before.
+    fn session_json(&self, with_voice: bool) -> Value {
+        let mut session = self.session.json(self.dialect(), self.state.format, with_voice);
+        for param in &self.state.dropped {
+            Session::drop_parameter(&mut session, param);
+        }
+        session
     }
 
     fn dialect(&self) -> Dialect {
@@ -127,7 +138,13 @@ impl Call {
         })
     }
 
-    fn session_updated(&mut self) {
+    fn session_updated(&mut self, session: &Value) {
+        // A server that has not taken our format is asked again by the host; until it has, nothing it
+        // says could be played.
+        let format = &session["audio"]["output"]["format"]["type"];
+        if format.as_str().is_some_and(|name| name != self.state.format.name()) {
+            return;
+        }
         self.state.update_due = false;
         if self.state.asked.take().is_none() {
             return;
@@ -230,7 +247,10 @@ impl Call {
                     self.response_done(response);
                 }
             }
-            "session.updated" => self.session_updated(),
+            "session.updated" => {
+                let session = ServerEvent::parse(json).session.unwrap_or_default();
+                self.session_updated(&session);
+            }
             "error" => {
                 if let Some(error) = ServerEvent::parse(json).error {
                     self.error(&error);
@@ -241,9 +261,11 @@ impl Call {
     }
 
     fn speech_started(&mut self) {
+        if self.state.responses.is_own_due() {
+            self.untimer(timers::OWN_RESPONSE);
+        }
         self.state.responses.caller_started();
         self.state.idle.nudged = false;
-        self.untimer(timers::OWN_RESPONSE);
         if self.session.barge_in {
             self.cut_off();
         }
@@ -278,6 +300,7 @@ impl Call {
         if talks_over {
             // It was asked for just before the caller began; nobody would hear its first words.
             self.state.playback.bury(&id);
+            self.state.responses.call_off();
             self.send("cancel", json!({"type": "response.cancel", "response_id": id}));
         }
     }
@@ -362,8 +385,9 @@ impl Call {
         self.publish("model.error", &json!({"code": code, "message": message}));
     }
 
-    /// A refused update is refused whole, formats included. The least that can work comes next, for a
-    /// caller in front of a misconfigured agent is better off than one who hears nothing.
+    /// A refused update is refused whole, formats included. The same without what the server named comes
+    /// next, and the least that can work at last: a caller in front of a lesser agent is better off
+    /// than one who hears nothing.
     fn session_refused(&mut self, error: &ErrorBody, minimal: bool) {
         let message = error.message.as_deref().unwrap_or("");
         let param = error.param.as_deref();
@@ -371,9 +395,15 @@ impl Call {
         crate::log(Level::Error, &format!("session.update refused: {message}"));
         if minimal {
             self.notices.push(Notice::ResponseFailed("session_refused".into()));
-        } else {
-            self.configure(true);
+            return;
         }
+        let droppable = self.state.dropped.len() < PARAMETERS_DROPPED_MAX
+            && param
+                .is_some_and(|param| Session::drop_parameter(&mut self.session_json(true), param));
+        if let (true, Some(param)) = (droppable, param) {
+            self.state.dropped.push(param.to_owned());
+        }
+        self.configure(!droppable);
     }
 }
 

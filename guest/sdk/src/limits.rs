@@ -21,6 +21,8 @@ pub const TOOLS_OPEN_MAX: usize = 16;
 pub const TOOLS_SEEN_MAX: usize = 64;
 /// Bytes of a tool's output that reach the model; the rest is cut. 16 KiB are about 4,000 tokens.
 pub const TOOL_OUTPUT_BYTES_MAX: usize = 16 * 1_024;
+/// Parameters of a session left out because the server refused them; then only the least is asked for.
+pub const PARAMETERS_DROPPED_MAX: usize = 6;
 /// Bytes of an id this side accepts; the server's are at most 64, ours 32.
 pub const ID_BYTES_MAX: usize = 128;
 /// Bytes of a saved state that `load` looks at. A real one is under 32 KiB.

@@ -23,8 +23,9 @@ pub(crate) struct Playback {
 #[derive(Debug, Serialize, Deserialize)]
 struct Item {
     id: String,
-    /// Empty for audio of the tenant's own.
     response: String,
+    /// The tenant made this audio itself.
+    own: bool,
     content_index: u32,
     received_bytes: u64,
     /// Nothing more follows.
@@ -91,6 +92,7 @@ impl Playback {
         self.add(Item {
             id: item.to_owned(),
             response: response.to_owned(),
+            own: false,
             content_index,
             received_bytes: bytes as u64,
             finished: false,
@@ -109,6 +111,7 @@ impl Playback {
         self.add(Item {
             id: item.to_owned(),
             response: String::new(),
+            own: true,
             content_index: 0,
             received_bytes: 0,
             finished: last,
@@ -174,7 +177,7 @@ impl Playback {
         let item = self.items.remove(at).expect("the position was just found");
         let audio_ms = item.audio_ms(bytes_per_ms);
         Some(Played {
-            own: item.response.is_empty(),
+            own: item.own,
             item: item.id,
             content_index: item.content_index,
             heard_ms: audio_ms,
@@ -207,7 +210,7 @@ impl Playback {
                 let whole = item.finished && heard_ms == audio_ms;
                 Played {
                     truncate: item.known && !whole,
-                    own: item.response.is_empty(),
+                    own: item.own,
                     item: item.id,
                     content_index: item.content_index,
                     heard_ms,

@@ -80,6 +80,12 @@ impl Responses {
         self.active = Some(id);
     }
 
+    /// The active response is called off unheard; what it was to answer still waits for an answer,
+    /// the server's own or another of ours.
+    pub(crate) fn call_off(&mut self) {
+        self.answer |= self.about == Some(Wish::Answer);
+    }
+
     /// The response is over, in whatever way.
     pub(crate) fn done(&mut self, id: &str) {
         if self.active.as_deref().is_none_or(|active| active == id) {

@@ -98,10 +98,17 @@ pub(crate) enum ModelAudioFormat {
 impl ModelAudioFormat {
     fn json(self) -> Value {
         match self {
+            ModelAudioFormat::Pcm16 => json!({"type": self.name(), "rate": 24_000}),
             // G.711 takes no `rate` key.
-            ModelAudioFormat::Pcm16 => json!({"type": "audio/pcm", "rate": 24_000}),
-            ModelAudioFormat::Pcmu => json!({"type": "audio/pcmu"}),
-            ModelAudioFormat::Pcma => json!({"type": "audio/pcma"}),
+            ModelAudioFormat::Pcmu | ModelAudioFormat::Pcma => json!({"type": self.name()}),
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            ModelAudioFormat::Pcm16 => "audio/pcm",
+            ModelAudioFormat::Pcmu => "audio/pcmu",
+            ModelAudioFormat::Pcma => "audio/pcma",
         }
     }
 
@@ -231,12 +238,12 @@ pub enum Eagerness {
 }
 
 /// The model that writes down what the caller says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transcription {
-    /// The transcribing model.
-    #[serde(default = "transcription_model")]
-    pub model: String,
+    /// The transcribing model; absent: `gpt-transcribe`, or `whisper-1` where the dialect is beta.
+    #[serde(default)]
+    pub model: Option<String>,
     /// The caller's language, ISO 639-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
@@ -245,9 +252,16 @@ pub struct Transcription {
     pub prompt: Option<String>,
 }
 
-impl Default for Transcription {
-    fn default() -> Transcription {
-        Transcription { model: transcription_model(), language: None, prompt: None }
+impl Transcription {
+    fn json(&self, dialect: Dialect) -> Value {
+        let mut json = serde_json::to_value(self).expect("a plain struct has a JSON form");
+        if self.model.is_none() {
+            json["model"] = match dialect {
+                Dialect::Ga => "gpt-transcribe".into(),
+                Dialect::Beta => "whisper-1".into(),
+            };
+        }
+        json
     }
 }
 
@@ -290,7 +304,8 @@ impl Session {
         input.insert("format".into(), format.json());
         let turn_detection = self.turn_detection.as_ref().map(|turns| turns.json(self.barge_in));
         input.insert("turn_detection".into(), json!(turn_detection));
-        input.insert("transcription".into(), json!(self.transcription));
+        let transcription = self.transcription.as_ref().map(|it| it.json(dialect));
+        input.insert("transcription".into(), json!(transcription));
         let noise_reduction = self.noise_reduction.map(|kind| json!({"type": kind}));
         input.insert("noise_reduction".into(), json!(noise_reduction));
 
@@ -317,6 +332,21 @@ impl Session {
             session.insert("temperature".into(), json!(temperature));
         }
         Value::Object(session)
+    }
+
+    /// Takes a parameter out that the server has refused, by the name the server gave it (for example
+    /// `session.audio.output.speed`); false when it is not there or the session needs it.
+    pub(crate) fn drop_parameter(session: &mut Value, param: &str) -> bool {
+        let Some(path) = param.strip_prefix("session.") else { return false };
+        if NEEDED.iter().any(|needed| path.starts_with(needed)) {
+            return false;
+        }
+        // What the server names may lie deeper than what can go: half a filter is no filter.
+        let path = WHOLE.into_iter().find(|whole| path.starts_with(whole)).unwrap_or(path);
+        let (holder, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let pointer = format!("/{}", holder.replace('.', "/"));
+        let holder = if holder.is_empty() { Some(session) } else { session.pointer_mut(&pointer) };
+        holder.and_then(Value::as_object_mut).is_some_and(|holder| holder.remove(name).is_some())
     }
 
     /// The least a session needs, for a server that refused the whole.
@@ -356,6 +386,17 @@ impl Session {
     }
 }
 
+/// Without these there is no session worth asking for.
+const NEEDED: [&str; 4] = ["type", "instructions", "audio.input.format", "audio.output.format"];
+
+/// These are there as a whole or not at all.
+const WHOLE: [&str; 4] = [
+    "audio.input.transcription",
+    "audio.input.turn_detection",
+    "audio.input.noise_reduction",
+    "tools",
+];
+
 fn threshold() -> f64 {
     0.5
 }
@@ -370,10 +411,6 @@ fn silence_duration_ms() -> u32 {
 
 fn yes() -> bool {
     true
-}
-
-fn transcription_model() -> String {
-    "gpt-transcribe".into()
 }
 
 fn nudge() -> String {
@@ -424,6 +461,26 @@ mod tests {
         let session = Session { barge_in: false, ..Session::default() };
         let json = session.json(Dialect::Ga, ModelAudioFormat::Pcm16, true);
         assert_eq!(json["audio"]["input"]["turn_detection"]["interrupt_response"], false);
+    }
+
+    #[test]
+    fn a_refused_parameter_goes_alone_and_a_needed_one_not_at_all() {
+        let session = Session { speed: Some(1.2), ..Session::default() };
+        let whole = session.json(Dialect::Ga, ModelAudioFormat::Pcm16, true);
+        for (param, path) in [
+            ("session.audio.output.speed", "/audio/output/speed"),
+            ("session.audio.input.transcription.model", "/audio/input/transcription"),
+            ("session.tools[0].parameters", "/tools"),
+            ("session.max_output_tokens", "/max_output_tokens"),
+        ] {
+            let mut json = whole.clone();
+            assert!(Session::drop_parameter(&mut json, param), "{param}");
+            assert!(json.pointer(path).is_none());
+            assert!(json.pointer("/audio/output/format").is_some());
+        }
+        for param in ["", "session.type", "session.audio.input.format.rate", "session.nonsense.x"] {
+            assert!(!Session::drop_parameter(&mut whole.clone(), param), "{param}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ending::Ending;
-use crate::limits::STATE_BYTES_MAX;
+use crate::limits::{PARAMETERS_DROPPED_MAX, STATE_BYTES_MAX};
 use crate::playback::Playback;
 use crate::responses::Responses;
 use crate::session::ModelAudioFormat;
@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) ready: bool,
     /// The `session.update` under way, and whether it is the minimal one.
     pub(crate) asked: Option<(String, bool)>,
+    /// Parameters this server has refused; no update of this call has them again.
+    pub(crate) dropped: Vec<String>,
     /// The session is to be changed at the next turn.
     pub(crate) update_due: bool,
     /// Of the session object last sent, to notice that a successor wants another.
@@ -68,6 +70,7 @@ impl State {
             connected: false,
             ready: false,
             asked: None,
+            dropped: Vec::new(),
             update_due: false,
             fingerprint: 0,
             greeted: restarted,
@@ -85,7 +88,10 @@ impl State {
     }
 
     fn is_sound(&self) -> bool {
-        self.playback.is_sound() && self.turns.is_sound() && self.tools.is_sound()
+        self.playback.is_sound()
+            && self.turns.is_sound()
+            && self.tools.is_sound()
+            && self.dropped.len() <= PARAMETERS_DROPPED_MAX
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct ServerEvent {
     #[serde(deserialize_with = "lenient")]
     pub(crate) item: Option<Item>,
     #[serde(deserialize_with = "lenient")]
+    pub(crate) session: Option<serde_json::Value>,
+    #[serde(deserialize_with = "lenient")]
     pub(crate) error: Option<ErrorBody>,
 }
 

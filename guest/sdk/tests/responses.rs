@@ -187,6 +187,23 @@ fn every_event_we_send_has_an_id_of_its_own() {
     }
 }
 
+#[test]
+fn a_response_asked_for_just_before_the_caller_spoke_does_not_talk_over_them() {
+    let mut harness = call(json!({"no_create": true}));
+    let call_id = harness.model_calls("later", "{}");
+    command(&mut harness, json!({"answer": call_id}));
+    assert_eq!(harness.sent("response.create").len(), 1);
+    harness.caller_interrupts();
+    let response = harness.response_begins();
+    assert_eq!(harness.sent("response.cancel")[0]["response_id"], response);
+    harness.audio(&response, "over", 200);
+    assert_eq!(harness.played_ms(), 0);
+    harness.response_ends("cancelled");
+    assert_eq!(harness.sent("response.create").len(), 1, "the caller still speaks");
+    harness.caller_stops("as I was saying");
+    assert_eq!(harness.sent("response.create").len(), 2, "the tool's output is not forgotten");
+}
+
 /// A whole response that fails.
 fn fail(harness: &mut Harness<common::Agent>, code: &str) {
     let id = harness.response_begins();

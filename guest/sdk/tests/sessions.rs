@@ -81,26 +81,49 @@ fn a_line_nobody_can_convert_is_hung_up_with_a_reason() {
     assert_eq!(harness.published("call.failed").len(), 1);
 }
 
+/// The server refuses the last `session.update` over one of its parameters.
+fn refuse_session(harness: &mut Harness<Agent>, param: Value) {
+    let update = harness.sent("session.update").pop().expect("an update");
+    harness.model(json!({"type": "error", "error": {
+        "code": "unknown_parameter", "param": param, "message": "Unknown parameter",
+        "event_id": update["event_id"],
+    }}));
+}
+
 #[test]
-fn a_refused_session_is_asked_for_again_at_its_least() {
+fn a_refused_session_is_asked_for_again_without_what_was_refused() {
     let mut harness = Harness::<Agent>::with_settings(r#"{"greet": true}"#);
     let info =
         cordboard_sdk::ModelInfo { session: "s".into(), model: "m".into(), dialect: Dialect::Ga };
     harness.feed(Event::ModelReady(info));
-    let refuse = |harness: &mut Harness<Agent>| {
-        let update = harness.sent("session.update").pop().expect("an update");
-        harness.model(json!({"type": "error", "error": {
-            "code": "unknown_parameter", "param": "session.speed", "message": "Unknown parameter",
-            "event_id": update["event_id"],
-        }}));
-    };
-    refuse(&mut harness);
+    refuse_session(&mut harness, json!("session.audio.output.voice"));
+    let update = harness.sent("session.update").pop().expect("an update");
+    assert!(update["session"]["audio"]["output"].get("voice").is_none());
+    assert!(update["session"]["tools"].is_array(), "the rest is still asked for");
+    assert_eq!(harness.published("session.refused")[0]["param"], "session.audio.output.voice");
+
+    refuse_session(&mut harness, json!(null));
     let least = harness.sent("session.update").pop().expect("an update");
-    assert!(least["session"].get("tools").is_none());
+    assert!(least["session"].get("tools").is_none(), "nobody knows what was wrong");
     assert_eq!(least["session"]["audio"]["input"]["format"]["type"], "audio/pcm");
-    assert_eq!(harness.published("session.refused")[0]["param"], "session.speed");
     harness.model(json!({"type": "session.updated", "session": {}}));
     assert_eq!(harness.sent("response.create").len(), 1, "the caller is greeted all the same");
+}
+
+#[test]
+fn a_session_in_another_format_is_not_spoken_to() {
+    let mut harness = Harness::<Agent>::with_settings(r#"{"greet": true}"#);
+    let info =
+        cordboard_sdk::ModelInfo { session: "s".into(), model: "m".into(), dialect: Dialect::Ga };
+    harness.feed(Event::ModelReady(info));
+    let updated = |format: &str| {
+        let format = json!({"type": format});
+        json!({"type": "session.updated", "session": {"audio": {"output": {"format": format}}}})
+    };
+    harness.model(updated("audio/pcmu"));
+    assert!(harness.sent("response.create").is_empty());
+    harness.model(updated("audio/pcm"));
+    assert_eq!(harness.sent("response.create").len(), 1);
 }
 
 #[test]
@@ -154,6 +177,15 @@ fn a_restored_session_is_told_what_was_said_and_heard() {
     let creates = harness.sent("response.create");
     assert_eq!(creates.len(), 1, "the caller still waits for an answer");
     assert!(creates[0].get("response").is_none(), "which is no second greeting");
+}
+
+#[test]
+fn a_farewell_the_lost_session_never_spoke_does_not_keep_the_line_open() {
+    let mut harness = call(json!({}));
+    harness.model_calls("goodbye", "{}");
+    assert!(harness.hang_up().is_none());
+    harness.model_lost();
+    assert!(harness.has_ended());
 }
 
 #[test]
