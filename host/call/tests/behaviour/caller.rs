@@ -163,6 +163,14 @@ fn the_silence_of_a_stall_ends_with_the_turn() {
 }
 
 #[test]
+fn a_session_that_is_lost_takes_its_open_speech_with_it() {
+    let mut desk = speaking();
+    desk.give(Input::ModelDown { reason: "reset".to_owned(), retry: true, refused: None });
+    desk.run_for(5_000);
+    assert_eq!(desk.caller_audio().len(), 1);
+}
+
+#[test]
 fn after_a_stall_the_gap_is_filled_up_and_no_further() {
     let mut desk = speaking();
     let begun = desk.call.counts().caller_bytes;

@@ -42,6 +42,8 @@ pub(crate) struct Desk {
     /// The carrier's playout: when what it has will be played, and the marks to come.
     played_until: Now,
     marks: VecDeque<(Now, String)>,
+    /// By how much echoes come later than what they stand for was played.
+    pub(crate) echo_delay: Duration,
     /// False: the carrier loses echoes.
     pub(crate) echoes: bool,
     stamp_ms: u64,
@@ -123,6 +125,7 @@ impl Desk {
             summary: None,
             played_until: Now::ZERO,
             marks: VecDeque::new(),
+            echo_delay: Duration::ZERO,
             echoes: true,
             stamp_ms: 100,
             wakes: 0,
@@ -327,7 +330,9 @@ impl Desk {
                 self.played_until = free + ms(frames.len() as u64 / 8);
                 assert!(self.queued_at_carrier() <= ms(400), "more than the lead is queued");
             }
-            ToCarrier::Mark { name } => self.marks.push_back((free, name.clone())),
+            ToCarrier::Mark { name } => {
+                self.marks.push_back((free + self.echo_delay, name.clone()));
+            }
             ToCarrier::Clear => {
                 self.played_until = self.now;
                 for (due, _) in &mut self.marks {

@@ -69,6 +69,11 @@ fn a_farewell_nobody_called_the_last_piece_is_heard_to_its_end_as_well() {
     assert_eq!(reason, Ended::TenantHungUp);
     assert!((2_000..2_200).contains(&at), "{at}");
     assert_eq!(desk.frames().len(), 16_160);
+
+    let mut desk = Desk::new();
+    desk.act(vec![play("bye", 800, false), when_played(10_000)]);
+    desk.run_for(5_000);
+    assert!(ended(&desk).1 <= 200, "whole frames without an end are played out as well");
 }
 
 #[test]

@@ -152,6 +152,46 @@ fn heard_is_never_more_than_was_sent_however_late_the_clock() {
 }
 
 #[test]
+fn what_was_heard_follows_the_echoes_and_not_our_clock() {
+    let mut desk = Desk::new();
+    desk.echo_delay = ms(300);
+    desk.act(vec![play("a", 80_000, true)]);
+    desk.run_to(ms(1_000));
+    desk.act(vec![Action::Flush]);
+    // The echo of 600 ms came at 900 ms; the clock alone would say 1000.
+    assert_eq!(flushed(&desk).items, [part("a", 700)]);
+}
+
+#[test]
+fn a_flush_of_what_was_not_sent_leaves_the_reports_of_what_was_to_their_echoes() {
+    let mut desk = Desk::new();
+    desk.echo_delay = ms(100);
+    desk.act(vec![play("a", 800, true)]);
+    desk.run_to(ms(110));
+    desk.act(vec![play("b", 800, true), Action::Flush]);
+    assert_eq!(flushed(&desk).items, [part("b", 0)]);
+    assert_eq!(desk.events().len(), 1);
+    desk.run_to(ms(200));
+    assert_eq!(desk.events().last(), Some(&heard("a", 100, true)));
+}
+
+#[test]
+fn marks_that_were_thrown_away_make_room_for_others() {
+    let mut desk = Desk::new();
+    for round in 0..200 {
+        desk.act(vec![
+            play("a", 1_600, false),
+            Action::Mark("sent".to_owned()),
+            play("a", 8_000, true),
+        ]);
+        desk.run_for(round % 90);
+        desk.act(vec![Action::Mark("unsent".to_owned()), Action::Flush]);
+        desk.run_for(10);
+    }
+    assert_eq!(desk.refusals(), []);
+}
+
+#[test]
 fn a_second_flush_right_after_the_first_finds_nothing() {
     let mut desk = Desk::new();
     desk.act(vec![play("a", 8_000, true)]);

@@ -31,6 +31,11 @@ fn error(kind: ErrorKind, code: &str) -> Input {
     })
 }
 
+fn delta() -> Input {
+    let (response, item) = ("r".to_owned(), "i".to_owned());
+    Input::Model(ServerEvent::AudioDelta { response, item, content_index: 0, audio: vec![0; 480] })
+}
+
 fn is_apology(frames: &[u8]) -> bool {
     frames == vec![0x55; 8_000]
 }
@@ -88,6 +93,11 @@ fn held_audio_is_bounded_and_the_oldest_goes_first() {
     desk.give(Input::Model(updated(AudioFormat::Pcmu)));
     assert_eq!(desk.appended(), [vec![3; 160], vec![4; 160], vec![5; 160]]);
     assert_eq!(desk.call.counts().held_bytes_dropped, 320);
+    lost(&mut desk);
+    for byte in 6..=8 {
+        desk.frame(byte);
+    }
+    assert_eq!(desk.call.counts().held_bytes_dropped, 320, "there is room again");
 }
 
 #[test]
@@ -121,16 +131,27 @@ fn a_confirmed_session_that_changes_its_formats_later_is_caught_too() {
     desk.give(Input::Model(updated(AudioFormat::Pcm24k)));
     desk.frame(1);
     assert!(desk.appended().is_empty(), "held until the formats are right again");
-    let delta = ServerEvent::AudioDelta {
-        response: "r".to_owned(),
-        item: "i".to_owned(),
-        content_index: 0,
-        audio: vec![0; 480],
-    };
-    desk.give(Input::Model(delta));
+    desk.give(delta());
     assert!(desk.notes.contains(&Note::ModelAudioDropped { bytes: 480 }));
     desk.give(Input::Model(updated(AudioFormat::Pcmu)));
     assert_eq!(desk.appended(), [vec![1; 160]]);
+    desk.give(delta());
+    assert!(matches!(desk.events().last(), Some(Event::ModelAudio(_))));
+    desk.give(Input::Model(updated(AudioFormat::Pcm24k)));
+    assert!(desk.summary.is_none(), "an old mismatch that was mended does not count again");
+}
+
+#[test]
+fn a_commit_to_a_lost_session_is_not_made_to_the_next() {
+    let mut desk = Desk::with(config(), bridging());
+    desk.give(Input::ModelUp { info: model_info() });
+    desk.frame(1);
+    desk.act(vec![Action::ModelEvent(r#"{"type":"input_audio_buffer.commit"}"#.to_owned())]);
+    lost(&mut desk);
+    desk.give(Input::ModelUp { info: model_info() });
+    desk.give(Input::Model(updated(AudioFormat::Pcmu)));
+    assert_eq!(desk.model_events(), ["session.update", "session.update"]);
+    assert_eq!(desk.appended(), [vec![1; 160]], "the caller's words are not lost with it");
 }
 
 #[test]
@@ -163,6 +184,17 @@ fn with_two_updates_under_way_the_first_answer_is_no_mismatch() {
     desk.give(Input::Model(updated(AudioFormat::Pcma)));
     assert_eq!(desk.appended(), [vec![1; 160]]);
     assert!(!desk.notes.contains(&Note::FormatMismatch));
+}
+
+#[test]
+fn formats_of_an_update_that_was_overtaken_do_not_pass_later() {
+    let mut desk = Desk::with(config(), bridging());
+    desk.give(Input::ModelUp { info: model_info() });
+    desk.act(vec![Action::ModelEvent(UPDATE.replace("pcmu", "pcma"))]);
+    // The first update was refused, the second is confirmed.
+    desk.give(Input::Model(updated(AudioFormat::Pcma)));
+    desk.give(Input::Model(updated(AudioFormat::Pcmu)));
+    assert!(desk.notes.contains(&Note::FormatMismatch));
 }
 
 #[test]

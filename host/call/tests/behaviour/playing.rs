@@ -61,6 +61,18 @@ fn an_end_that_comes_after_the_audio_is_reported_all_the_same() {
 }
 
 #[test]
+fn an_end_that_becomes_known_while_the_audio_plays_is_heard_on_time() {
+    let mut desk = Desk::new();
+    desk.act(vec![play("a", 800, false)]);
+    desk.run_to(ms(50));
+    desk.act(vec![play("a", 0, true)]);
+    desk.run_to(ms(99));
+    assert_eq!(desk.events(), []);
+    desk.run_to(ms(100));
+    assert_eq!(desk.events(), [heard("a", 100, true)]);
+}
+
+#[test]
 fn no_item_is_heard_twice_and_a_closed_name_begins_anew() {
     let mut desk = Desk::new();
     desk.act(vec![play("a", 160, true), play("a", 320, true)]);

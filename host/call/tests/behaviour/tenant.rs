@@ -339,6 +339,23 @@ fn a_tenant_that_answers_its_own_echoes_without_end_is_restarted_and_then_given_
 }
 
 #[test]
+fn the_instance_after_a_loop_has_its_own_measure() {
+    let mut instances = 0;
+    let mut desk = Desk::with(config(), move |_, event| match event {
+        Event::Started(_) => {
+            instances += 1;
+            Answer::Do(vec![Action::Flush])
+        }
+        Event::Flushed(_) if instances == 1 => Answer::Do(vec![Action::Flush]),
+        _ => Answer::Do(Vec::new()),
+    });
+    desk.run_for(5_000);
+    assert_eq!(desk.call.counts().restarts, 1);
+    let tail: Vec<_> = desk.told.iter().rev().take(2).map(|(_, event)| event).collect();
+    assert!(matches!(tail.as_slice(), [Event::Flushed(_), Event::Started(_)]), "{tail:?}");
+}
+
+#[test]
 fn a_timer_that_fired_while_the_tenant_thought_can_still_be_cancelled_or_moved() {
     let mut call = busy(config());
     let timers = [1, 2, 3].map(|token| Action::SetTimer(Timer { token, at: 10 }));
