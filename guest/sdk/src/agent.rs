@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::limits::{CREATE_WAIT_MS, OWN_RESPONSE_WAIT_MS, PARAMETERS_DROPPED_MAX, RETRY_WAIT_MS};
 use crate::playback::{Played, Verdict};
 use crate::responses::{AfterFailure, Wish};
+use crate::session::Stage;
 use crate::state::State;
 use crate::tools::ToolCall;
 use crate::turns::Speaker;
@@ -98,7 +99,7 @@ impl Call {
             self.session.minimal_json(self.state.format)
         } else {
             self.state.fingerprint = self.fingerprint();
-            self.session_json(true)
+            self.session_json(Stage::Fresh)
         };
         let id = self.send("session", json!({"type": "session.update", "session": session}));
         self.state.asked = Some((id, minimal));
@@ -112,14 +113,15 @@ impl Call {
         if !(self.state.update_due && self.state.ready) {
             return;
         }
-        let session = self.session_json(!self.state.voice_fixed);
+        let stage = if self.state.voice_fixed { Stage::Running } else { Stage::Fresh };
+        let session = self.session_json(stage);
         self.state.fingerprint = self.fingerprint();
         self.send("session", json!({"type": "session.update", "session": session}));
     }
 
     /// What to ask for, without what this server has refused before.
-    fn session_json(&self, with_voice: bool) -> Value {
-        let mut session = self.session.json(self.dialect(), self.state.format, with_voice);
+    fn session_json(&self, stage: Stage) -> Value {
+        let mut session = self.session.json(self.dialect(), self.state.format, stage);
         for param in &self.state.dropped {
             Session::drop_parameter(&mut session, param);
         }
@@ -132,7 +134,7 @@ impl Call {
 
     /// A number that changes with the session object; the voice does not count, for it cannot change.
     pub(crate) fn fingerprint(&self) -> u64 {
-        let json = self.session.json(self.dialect(), self.state.format, false).to_string();
+        let json = self.session.json(self.dialect(), self.state.format, Stage::Running).to_string();
         json.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
         })
@@ -398,8 +400,9 @@ impl Call {
             return;
         }
         let droppable = self.state.dropped.len() < PARAMETERS_DROPPED_MAX
-            && param
-                .is_some_and(|param| Session::drop_parameter(&mut self.session_json(true), param));
+            && param.is_some_and(|param| {
+                Session::drop_parameter(&mut self.session_json(Stage::Fresh), param)
+            });
         if let (true, Some(param)) = (droppable, param) {
             self.state.dropped.push(param.to_owned());
         }

@@ -67,6 +67,15 @@ impl Default for Session {
     }
 }
 
+/// How far a session has come when it is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing was said in it.
+    Fresh,
+    /// The agent has spoken.
+    Running,
+}
+
 /// How the agent opens the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Greeting {
@@ -292,26 +301,27 @@ pub struct Idle {
 impl Session {
     /// The `session` object for this dialect, as GA names it.
     ///
-    /// `with_voice` is false once the agent has spoken: a voice that differs would get the whole
-    /// update refused.
-    pub(crate) fn json(
-        &self,
-        dialect: Dialect,
-        format: ModelAudioFormat,
-        with_voice: bool,
-    ) -> Value {
+    /// Once the agent has spoken the voice stays out: one that differs would get the whole update
+    /// refused.
+    pub(crate) fn json(&self, dialect: Dialect, format: ModelAudioFormat, stage: Stage) -> Value {
         let mut input = Map::new();
         input.insert("format".into(), format.json());
         let turn_detection = self.turn_detection.as_ref().map(|turns| turns.json(self.barge_in));
         input.insert("turn_detection".into(), json!(turn_detection));
         let transcription = self.transcription.as_ref().map(|it| it.json(dialect));
-        input.insert("transcription".into(), json!(transcription));
         let noise_reduction = self.noise_reduction.map(|kind| json!({"type": kind}));
-        input.insert("noise_reduction".into(), json!(noise_reduction));
+        for (name, filter) in
+            [("transcription", transcription), ("noise_reduction", noise_reduction)]
+        {
+            // A fresh session has neither; in a running one only null takes it away.
+            if filter.is_some() || stage == Stage::Running {
+                input.insert(name.into(), json!(filter));
+            }
+        }
 
         let mut output = Map::new();
         output.insert("format".into(), format.json());
-        if with_voice {
+        if stage != Stage::Running {
             output.insert("voice".into(), self.voice.json(dialect));
         }
         if let Some(speed) = self.speed {
@@ -430,8 +440,8 @@ mod tests {
         ] {
             let session = Session::default();
             for json in [
-                session.json(Dialect::Ga, format, true),
-                session.json(Dialect::Ga, format, false),
+                session.json(Dialect::Ga, format, Stage::Fresh),
+                session.json(Dialect::Ga, format, Stage::Running),
                 session.minimal_json(format),
             ] {
                 assert_eq!(json["type"], "realtime");
@@ -444,29 +454,38 @@ mod tests {
     #[test]
     fn temperature_goes_to_servers_of_the_beta_dialect_alone() {
         let session = Session { temperature: Some(0.8), ..Session::default() };
-        let json = |dialect| session.json(dialect, ModelAudioFormat::Pcm16, true);
+        let json = |dialect| session.json(dialect, ModelAudioFormat::Pcm16, Stage::Fresh);
         assert_eq!(json(Dialect::Beta)["temperature"], 0.8);
         assert!(json(Dialect::Ga).get("temperature").is_none());
     }
 
     #[test]
+    fn what_was_turned_on_in_a_running_session_is_turned_off_by_null() {
+        let session = Session { transcription: None, ..Session::default() };
+        let json = |stage| session.json(Dialect::Ga, ModelAudioFormat::Pcm16, stage);
+        assert!(json(Stage::Fresh)["audio"]["input"].get("transcription").is_none());
+        let running = json(Stage::Running);
+        assert_eq!(running["audio"]["input"].get("transcription"), Some(&Value::Null));
+    }
+
+    #[test]
     fn manual_turns_are_asked_for_by_an_explicit_null() {
         let session = Session { turn_detection: None, ..Session::default() };
-        let json = session.json(Dialect::Ga, ModelAudioFormat::Pcm16, true);
+        let json = session.json(Dialect::Ga, ModelAudioFormat::Pcm16, Stage::Fresh);
         assert_eq!(json["audio"]["input"].get("turn_detection"), Some(&Value::Null));
     }
 
     #[test]
     fn without_barge_in_the_server_is_told_not_to_interrupt_either() {
         let session = Session { barge_in: false, ..Session::default() };
-        let json = session.json(Dialect::Ga, ModelAudioFormat::Pcm16, true);
+        let json = session.json(Dialect::Ga, ModelAudioFormat::Pcm16, Stage::Fresh);
         assert_eq!(json["audio"]["input"]["turn_detection"]["interrupt_response"], false);
     }
 
     #[test]
     fn a_refused_parameter_goes_alone_and_a_needed_one_not_at_all() {
         let session = Session { speed: Some(1.2), ..Session::default() };
-        let whole = session.json(Dialect::Ga, ModelAudioFormat::Pcm16, true);
+        let whole = session.json(Dialect::Ga, ModelAudioFormat::Pcm16, Stage::Fresh);
         for (param, path) in [
             ("session.audio.output.speed", "/audio/output/speed"),
             ("session.audio.input.transcription.model", "/audio/input/transcription"),
