@@ -11,6 +11,7 @@ mod call;
 mod http;
 mod ids;
 mod line;
+pub mod load;
 pub mod playout;
 mod report;
 mod rest;
