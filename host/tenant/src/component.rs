@@ -7,7 +7,7 @@ use std::thread;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::InstancePre;
 
-use crate::abi::{handler, handover};
+use crate::abi::{self, handler, handover};
 use crate::cache::CompiledCache;
 use crate::engine::Engine;
 use crate::limits::{CompileLimits, MEMORY_BYTES_CEILING, fixed};
@@ -144,11 +144,12 @@ impl Component {
         vet_needs(&compiled)?;
         let pre = engine.linker().instantiate_pre(&compiled).map_err(wrong)?;
         let handler = handler::GuestIndices::new(&pre).map_err(wrong)?;
-        let has_handover =
-            pre.component().get_export_index(None, "cordboard:tenant/handover@0.1.0").is_some();
-        let handover = match has_handover {
-            true => Some(handover::GuestIndices::new(&pre).map_err(wrong)?),
-            false => None,
+        abi::check_handler(&compiled).map_err(VetError::WrongTypes)?;
+        let handover = if abi::exports_handover(&compiled) {
+            abi::check_handover(&compiled).map_err(VetError::WrongTypes)?;
+            Some(handover::GuestIndices::new(&pre).map_err(wrong)?)
+        } else {
+            None
         };
         let engine = engine.clone();
         let inner = Inner { engine, pre, handler, handover, digest, from_cache };

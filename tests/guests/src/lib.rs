@@ -10,8 +10,8 @@ use cordboard_call::contract::{
     Action, AudioFormat, CallInfo, Direction, Encoding, Event, Millis, ModelAudio, ModelInfo,
 };
 use cordboard_tenant::{
-    CompileLimits, Component, Engine, EngineConfig, Fault, Instance, InstanceConfig, Limits, LogLevel,
-    LogSink, VetError,
+    CompileLimits, Component, Engine, EngineConfig, Fault, Instance, InstanceConfig, Limits,
+    LogLevel, LogSink, VetError,
 };
 
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));

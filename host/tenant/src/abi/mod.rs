@@ -5,6 +5,7 @@
 //! ABI makes into or out of the component's memory.
 
 mod action;
+mod check;
 mod event;
 
 wasmtime::component::bindgen!({
@@ -17,6 +18,7 @@ pub(crate) use cordboard::tenant::{log, types};
 pub(crate) use exports::cordboard::tenant::{handler, handover};
 
 pub(crate) use action::actions;
+pub(crate) use check::{check_handler, check_handover, exports_handover};
 pub(crate) use event::{call_info, event};
 
 /// The name of the export every tenant has, without its version.

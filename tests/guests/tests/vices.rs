@@ -1,0 +1,525 @@
+//! What must happen to each guest, and that its neighbours notice nothing.
+//!
+//! One test per guest and by its name; a guest without a test fails the build.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cordboard_call::contract::{Action, Event};
+use cordboard_misbehaving_guests::{
+    Stand, call_info, component, engine, for_each_guest, one_event_of_each_kind,
+};
+use cordboard_tenant::{
+    BadAnswer, Blame, CompileLimits, Component, Fault, Limits, LogLevel, TrapKind, VetError,
+};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::task::JoinHandle;
+
+macro_rules! a_test_of_its_own {
+    ($guest:ident) => {
+        // Does not compile without a function of the guest's name in this file.
+        const _: fn() = $guest;
+    };
+}
+for_each_guest!(a_test_of_its_own);
+
+/// The calls beside a guest that misbehaves.
+const NEIGHBOURS: usize = 20;
+
+#[test]
+fn echoes() {
+    one_worker(async {
+        let mut guest = Stand::start("echoes").await.unwrap();
+
+        for _ in 0..50 {
+            assert!(guest.echoes().await);
+        }
+        let state = guest.instance.save(1_000).await.unwrap().expect("it has hand-over");
+        let mut successor = Stand::start("echoes").await.unwrap();
+        successor.instance.load(1_000, call_info("{}"), &state).await.unwrap().unwrap();
+
+        let counted = successor.handle(Event::Command("{}".into())).await.unwrap();
+        assert_eq!(published(&counted), [("frames", "50")]);
+    });
+}
+
+#[test]
+fn loops() {
+    for (kind, event) in one_event_of_each_kind() {
+        beside_neighbours(async move {
+            let mut guest = Stand::start("loops").await.unwrap();
+
+            let fault = guest.handle(event).await.unwrap_err();
+
+            assert!(over_budget(&fault, Limits::default().event_cpu), "{kind}: {fault}");
+            assert_eq!(guest.handle(Event::Timer(1)).await, Err(Fault::Gone), "{kind}");
+        });
+    }
+}
+
+#[test]
+fn loops_in_start() {
+    beside_neighbours(async {
+        let fault = Stand::start("loops_in_start").await.unwrap_err();
+
+        assert!(over_budget(&fault, Limits::default().start_cpu), "{fault}");
+    });
+}
+
+#[test]
+fn loops_in_load() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("loops_in_load").await.unwrap();
+
+        let fault = guest.instance.load(1, call_info("{}"), b"state").await.unwrap_err();
+
+        assert!(over_budget(&fault, Limits::default().handover_cpu), "{fault}");
+    });
+}
+
+/// Twice the budget is too much, half of it is not: the same work, measured on the thread's own clock.
+#[test]
+fn is_slow() {
+    let work = || Event::Command("30000000".into());
+    let with_budget = |event_cpu| Limits { event_cpu, ..Limits::default() };
+    let cost = one_worker(async move {
+        let unlimited = with_budget(Duration::from_secs(100));
+        let mut guest = Stand::start_with("is_slow", unlimited, 1).await.unwrap();
+        let before = thread_cpu();
+        guest.handle(work()).await.unwrap();
+        thread_cpu() - before
+    });
+
+    beside_neighbours(async move {
+        let mut guest = Stand::start_with("is_slow", with_budget(cost / 2), 1).await.unwrap();
+        let fault = guest.handle(work()).await.unwrap_err();
+        assert!(over_budget(&fault, cost / 2), "{fault}");
+    });
+    beside_neighbours(async move {
+        let mut guest = Stand::start_with("is_slow", with_budget(cost * 2), 1).await.unwrap();
+        assert_eq!(guest.handle(work()).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn grows_memory() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("grows_memory").await.unwrap();
+
+        let fault = loop {
+            if let Err(fault) = guest.handle(Event::Timer(1)).await {
+                break fault;
+            }
+        };
+
+        let allowed = Limits::default().memory_bytes;
+        assert!(
+            matches!(fault, Fault::Memory { asked, allowed: a } if a == allowed && asked > allowed),
+            "{fault:?}"
+        );
+    });
+}
+
+#[test]
+fn lives_without_memory() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("lives_without_memory").await.unwrap();
+
+        let answer = guest.handle(Event::Command("{}".into())).await.unwrap();
+        assert_eq!(published(&answer), [("refused", "true")], "a refusal is no trap by itself");
+
+        let fault = guest.handle(Event::Timer(1)).await.unwrap_err();
+        assert!(trapped(&fault, TrapKind::Unreachable), "a later trap has its own reason: {fault}");
+    });
+}
+
+#[test]
+fn overflows_stack() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("overflows_stack").await.unwrap();
+
+        let fault = guest.handle(Event::Timer(1)).await.unwrap_err();
+
+        assert!(
+            trapped(&fault, TrapKind::StackOverflow) || trapped(&fault, TrapKind::OutOfBounds),
+            "its frames meet the end of one of its two stacks first: {fault:?}"
+        );
+    });
+}
+
+#[test]
+fn traps() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("traps").await.unwrap();
+
+        let fault = guest.handle(Event::Timer(1)).await.unwrap_err();
+
+        assert!(trapped(&fault, TrapKind::Unreachable), "{fault:?}");
+        assert_eq!(fault.blame(), Blame::Tenant);
+        assert_eq!(guest.handle(Event::Timer(1)).await, Err(Fault::Gone));
+        assert_eq!(Fault::Gone.blame(), Blame::Host);
+    });
+}
+
+#[test]
+fn panics() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("panics").await.unwrap();
+
+        let fault = guest.handle(Event::Timer(1)).await.unwrap_err();
+
+        assert!(trapped(&fault, TrapKind::Unreachable), "{fault:?}");
+        let words = fault.to_string();
+        assert!(words.contains("the sky is \\u{1b}[31mfalling"), "{words}");
+        assert!(words.contains("panics.rs"), "where it panicked: {words}");
+    });
+}
+
+#[test]
+fn reads_out_of_bounds() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("reads_out_of_bounds").await.unwrap();
+
+        let fault = guest.handle(Event::Timer(1)).await.unwrap_err();
+
+        assert!(trapped(&fault, TrapKind::OutOfBounds), "{fault:?}");
+    });
+}
+
+#[test]
+fn answers_too_often() {
+    beside_neighbours(async {
+        let allowed = Limits::default().actions_max;
+        let mut guest = Stand::start("answers_too_often").await.unwrap();
+        let answer = guest.handle(Event::Timer(allowed as u64)).await.unwrap();
+        assert_eq!(answer.len(), allowed);
+
+        let fault = guest.handle(Event::Timer(allowed as u64 + 1)).await.unwrap_err();
+
+        let count = allowed + 1;
+        assert_eq!(fault, BadAnswer::TooManyActions { count, allowed }.into());
+
+        let mut guest = Stand::start("answers_too_often").await.unwrap();
+        let fault = guest.handle(Event::Timer(10_000)).await.unwrap_err();
+        assert!(matches!(fault, Fault::BadAnswer(_)), "{fault:?}");
+    });
+}
+
+#[test]
+fn plays_too_much() {
+    beside_neighbours(async {
+        let allowed = Limits::default().answer_bytes_max;
+        let mut guest = Stand::start("plays_too_much").await.unwrap();
+        assert_eq!(guest.handle(Event::Timer(allowed as u64 - 1_024)).await.unwrap().len(), 1);
+
+        let fault = guest.handle(Event::Timer(1 << 20)).await.unwrap_err();
+
+        assert_eq!(fault, BadAnswer::TooLarge { allowed }.into());
+    });
+}
+
+#[test]
+fn floods_log() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("floods_log").await.unwrap();
+
+        for _ in 0..100 {
+            guest.handle(Event::Timer(1)).await.expect("a talkative guest goes on");
+        }
+
+        let lines = guest.lines.all();
+        let bytes: usize = lines.iter().map(|(_, line)| line.len()).sum();
+        let seconds = 3;
+        assert!(bytes < (seconds + 1) * Limits::default().log_bytes_per_second, "{bytes}");
+        assert!(lines.iter().all(|(_, line)| !line.contains('\x1b')));
+        let said = |level, line: &str| lines.contains(&(level, line.to_owned()));
+        assert!(said(LogLevel::Error, "\\u{1b}[2Jlog 0"));
+        assert!(said(LogLevel::Debug, "\\u{1b}[2Jout 0"));
+        assert!(said(LogLevel::Warn, "\\u{1b}[2Jerr 0"));
+        assert!(lines.iter().any(|(_, line)| line.ends_with("lines of log left out: too many")));
+    });
+}
+
+#[test]
+fn logs_a_novel() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("logs_a_novel").await.unwrap();
+
+        let fault = guest.handle(Event::Timer(1)).await.unwrap_err();
+
+        let allowed = Limits::default().answer_bytes_max;
+        assert_eq!(fault, BadAnswer::TooLarge { allowed }.into());
+    });
+}
+
+#[test]
+fn exits() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("exits").await.unwrap();
+
+        let fault = guest.handle(Event::Timer(1)).await.unwrap_err();
+
+        assert!(matches!(fault, Fault::Exit { .. }), "{fault:?}");
+    });
+}
+
+#[test]
+fn sleeps() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("sleeps").await.unwrap();
+
+        let fault = guest.handle(Event::CallerKey("1".into())).await.unwrap_err();
+
+        assert_eq!(fault, Fault::Waited);
+        assert_eq!(guest.handle(Event::Timer(1)).await, Err(Fault::Gone));
+    });
+}
+
+#[test]
+fn looks_around() {
+    let found = |seed| {
+        one_worker(async move {
+            let limits = Limits::default();
+            let mut guest = Stand::start_with("looks_around", limits, seed).await.unwrap();
+            let answer = guest.handle(Event::Command("{}".into())).await.unwrap();
+            published(&answer)
+                .into_iter()
+                .map(|(topic, json)| (topic.to_owned(), json.to_owned()))
+                .collect::<Vec<_>>()
+        })
+    };
+    let first = found(1);
+    let (random, rest) = first.split_last().expect("it tells of a dozen attempts");
+    let rest: Vec<_> = rest.iter().map(|(topic, got)| (topic.as_str(), got.as_str())).collect();
+
+    assert_eq!(
+        rest,
+        [
+            ("wall_ms", "1700000000020"),
+            ("clock_stands_still", "true"),
+            ("environment", "0"),
+            ("arguments", "0"),
+            ("root", "false"),
+            ("file", "false"),
+            ("write", "false"),
+            ("stdin", "0"),
+            ("tcp", "false"),
+            ("listen", "false"),
+            ("udp", "false"),
+            ("names", "false"),
+            ("thread", "false"),
+        ]
+    );
+    assert_eq!(found(1).last(), Some(random), "the same seed gives the same randomness");
+    assert_ne!(found(2).last(), Some(random), "and another seed another");
+}
+
+#[test]
+fn hoards_handles() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("hoards_handles").await.unwrap();
+
+        let fault = guest.handle(Event::Timer(1)).await.unwrap_err();
+
+        assert!(matches!(fault, Fault::TooManyHandles { .. }), "{fault:?}");
+        assert_eq!(fault.blame(), Blame::Tenant);
+    });
+}
+
+#[test]
+fn traps_in_load() {
+    beside_neighbours(async {
+        let mut old = Stand::start("traps_in_load").await.unwrap();
+        let state = old.instance.save(1).await.unwrap().expect("it has hand-over");
+        let mut new = Stand::start("traps_in_load").await.unwrap();
+
+        let fault = new.instance.load(1, call_info("{}"), &state).await.unwrap_err();
+
+        assert!(trapped(&fault, TrapKind::Unreachable), "{fault:?}");
+        assert_eq!(old.handle(Event::Timer(1)).await, Ok(Vec::new()), "the old one is in charge");
+    });
+}
+
+#[test]
+fn saves_rubbish() {
+    beside_neighbours(async {
+        let mut old = Stand::start("saves_rubbish").await.unwrap();
+        let state = old.instance.save(1).await.unwrap().expect("it has hand-over");
+        let mut new = Stand::start("saves_rubbish").await.unwrap();
+
+        let refusal = new.instance.load(1, call_info("{}"), &state).await.unwrap().unwrap_err();
+
+        assert!(refusal.contains("utf-8"), "in the tenant's own words: {refusal}");
+        assert_eq!(old.handle(Event::Timer(1)).await, Ok(Vec::new()), "the old one is in charge");
+    });
+}
+
+#[test]
+fn saves_more_and_more() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("saves_more_and_more").await.unwrap();
+
+        let mut last = 0;
+        let fault = loop {
+            match guest.instance.save(1).await {
+                Ok(state) => last = state.expect("it has hand-over").len(),
+                Err(fault) => break fault,
+            }
+        };
+
+        let allowed = Limits::default().answer_bytes_max;
+        assert_eq!(fault, BadAnswer::TooLarge { allowed }.into());
+        assert_eq!(last, allowed);
+    });
+}
+
+#[test]
+fn has_another_world() {
+    let error = component("has_another_world").unwrap_err();
+
+    assert!(matches!(error, VetError::WrongWorld { .. }), "{error}");
+    assert!(error.to_string().contains("acme:weather/forecast@1.0.0"), "{error}");
+}
+
+#[test]
+fn exports_nothing() {
+    assert_eq!(component("exports_nothing").unwrap_err(), VetError::MissingExport);
+}
+
+#[test]
+fn imports_too_much() {
+    let error = component("imports_too_much").unwrap_err();
+
+    assert!(matches!(error, VetError::UnknownImport { .. }), "{error}");
+    assert!(error.to_string().contains("acme:shop/db@1.0.0"), "{error}");
+}
+
+#[test]
+fn speaks_another_version() {
+    let error = component("speaks_another_version").unwrap_err();
+
+    assert!(matches!(error, VetError::WrongVersion { .. }), "{error}");
+    assert!(error.to_string().contains("cordboard:tenant/handler@0.2.0"), "{error}");
+}
+
+#[test]
+fn has_wrong_types() {
+    let error = component("has_wrong_types").unwrap_err();
+
+    assert!(matches!(error, VetError::WrongTypes(_)), "{error}");
+    assert!(error.to_string().contains("handle"), "which function: {error}");
+}
+
+/// Not a guest, but the bytes somebody may deploy in place of one.
+#[test]
+fn a_damaged_component_is_refused() {
+    let whole = cordboard_misbehaving_guests::bytes("echoes");
+    for cut in [8, 100, whole.len() / 2, whole.len() - 1] {
+        let vetted = Component::vet_and_compile(engine(), &whole[..cut], &CompileLimits::default());
+        assert!(vetted.is_err(), "the first {cut} bytes alone");
+    }
+}
+
+#[test]
+fn a_compilation_ends_at_its_deadline() {
+    let limits = CompileLimits { compile_deadline: Duration::ZERO, ..CompileLimits::default() };
+    let bytes = cordboard_misbehaving_guests::bytes("echoes");
+
+    let error = Component::vet_and_compile(engine(), &bytes, &limits).unwrap_err();
+
+    assert_eq!(error, VetError::CompileTimeout(Duration::ZERO));
+}
+
+/// Between two turns of a neighbour the endless loop gets one tick of CPU time, about a millisecond. The
+/// median, because on a machine that compiles in the background a single tick may come late.
+#[test]
+fn an_endless_loop_gives_way_every_millisecond() {
+    let mut gaps = one_worker(async {
+        let mut neighbour = Stand::start("echoes").await.unwrap();
+        let looping = tokio::spawn(async {
+            let limits = Limits { event_cpu: Duration::from_millis(100), ..Limits::default() };
+            let mut guest = Stand::start_with("loops", limits, 1).await.unwrap();
+            guest.handle(Event::Timer(1)).await.unwrap_err()
+        });
+        let mut gaps = Vec::new();
+        while !looping.is_finished() {
+            let before = thread_cpu();
+            tokio::task::yield_now().await;
+            assert!(neighbour.echoes().await);
+            gaps.push(thread_cpu() - before);
+        }
+        gaps.into_iter().filter(|gap| *gap > Duration::from_micros(500)).collect::<Vec<_>>()
+    });
+    gaps.sort();
+
+    let median = gaps[gaps.len() / 2];
+    assert!(median <= Duration::from_millis(3), "{median:?} of {gaps:?}");
+    assert!(gaps.len() > 20, "100 ms of CPU time are many ticks: {gaps:?}");
+}
+
+/// Runs the misdeed on a runtime with one worker, beside calls that answer frames all the time: no frame may be
+/// lost, and afterwards they still answer.
+fn beside_neighbours<T: Send + 'static>(misdeed: impl Future<Output = T> + Send + 'static) -> T {
+    one_worker(async move {
+        let echoes = component("echoes").expect("a sound guest");
+        let over = Arc::new(AtomicBool::new(false));
+        let mut neighbours = Vec::new();
+        for _ in 0..NEIGHBOURS {
+            let limits = Limits::default();
+            let call = Stand::start_component(&echoes, limits, 1).await.expect("there is room");
+            neighbours.push(answer_frames(call, Arc::clone(&over)));
+        }
+        let result = tokio::spawn(misdeed).await.expect("the misdeed ends as its test says");
+        over.store(true, Ordering::Release);
+        for neighbour in neighbours {
+            neighbour.await.expect("no frame of a neighbour is lost");
+        }
+        result
+    })
+}
+
+fn answer_frames(mut call: Stand, over: Arc<AtomicBool>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            let last = over.load(Ordering::Acquire);
+            assert!(call.echoes().await);
+            if last {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+}
+
+fn one_worker<T: Send + 'static>(test: impl Future<Output = T> + Send + 'static) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async { tokio::spawn(test).await.expect("the test itself does not panic") })
+}
+
+fn over_budget(fault: &Fault, allowed: Duration) -> bool {
+    matches!(fault, Fault::OverBudget { spent, budget } if *budget == allowed && *spent > allowed)
+}
+
+fn trapped(fault: &Fault, as_kind: TrapKind) -> bool {
+    matches!(fault, Fault::Trap { kind, .. } if *kind == as_kind)
+}
+
+fn published(actions: &[Action]) -> Vec<(&str, &str)> {
+    actions
+        .iter()
+        .map(|action| match action {
+            Action::Publish(it) => (it.topic.as_str(), it.json.as_str()),
+            other => panic!("this guest publishes only, and does not {other:?}"),
+        })
+        .collect()
+}
+
+fn thread_cpu() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}

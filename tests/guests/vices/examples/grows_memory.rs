@@ -1,0 +1,8 @@
+//! Takes a megabyte at each event and never gives it back.
+
+cordboard_vices::guest!(handle);
+
+fn handle(_now: u64, _event: Event) -> Vec<Action> {
+    std::mem::forget(std::hint::black_box(vec![1_u8; 1 << 20]));
+    Vec::new()
+}

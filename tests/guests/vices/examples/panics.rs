@@ -1,0 +1,7 @@
+//! Panics with a message that tries to write on the reader's terminal.
+
+cordboard_vices::guest!(handle);
+
+fn handle(_now: u64, _event: Event) -> Vec<Action> {
+    panic!("the sky is \x1b[31mfalling");
+}

@@ -1,0 +1,10 @@
+//! Sleeps for an hour.
+
+cordboard_vices::guest!(handle);
+
+fn handle(_now: u64, event: Event) -> Vec<Action> {
+    if matches!(event, Event::CallerKey(_)) {
+        std::thread::sleep(std::time::Duration::from_secs(3_600));
+    }
+    Vec::new()
+}

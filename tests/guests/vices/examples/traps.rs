@@ -1,0 +1,10 @@
+//! Runs into `unreachable` without a word.
+
+cordboard_vices::guest!(handle);
+
+fn handle(_now: u64, _event: Event) -> Vec<Action> {
+    #[cfg(target_family = "wasm")]
+    core::arch::wasm32::unreachable();
+    #[cfg(not(target_family = "wasm"))]
+    Vec::new()
+}

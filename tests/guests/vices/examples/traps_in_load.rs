@@ -1,0 +1,15 @@
+//! Saves well, and panics when it is to load.
+
+cordboard_vices::guest_with_handover!(handle, save, load);
+
+fn handle(_now: u64, _event: Event) -> Vec<Action> {
+    Vec::new()
+}
+
+fn save() -> Vec<u8> {
+    b"state".to_vec()
+}
+
+fn load(_now: u64, _info: CallInfo, _state: Vec<u8>) -> Result<(), String> {
+    panic!("cannot read this");
+}
