@@ -17,15 +17,18 @@
 //! assert_eq!(call.sent("conversation.item.truncate")[0]["audio_end_ms"], 500);
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+mod line;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::{
-    Action, AudioFormat, Call, CallInfo, Dialect, Direction, Encoding, Ended, Event, Flushed,
-    HangUp, HangUpWhen, Heard, HttpRequest, HttpResponse, Instance, ModelAudio, ModelInfo, Play,
-    Refusal, Tenant,
+    Action, AudioFormat, Call, CallInfo, Dialect, Direction, Encoding, Ended, Event, HangUp,
+    HangUpWhen, HttpRequest, HttpResponse, Instance, ModelAudio, ModelInfo, Refusal, Tenant,
 };
+
+use line::Line;
 
 /// One call under test.
 pub struct Harness<T> {
@@ -42,21 +45,6 @@ pub struct Harness<T> {
     response: Option<String>,
     swap_every: u32,
     fed: u32,
-}
-
-/// The carrier's end: what is queued, in order, and what of it was heard.
-#[derive(Default)]
-struct Line {
-    queue: VecDeque<Queued>,
-    /// Every item not heard to its end, in playing order, with the bytes that were heard.
-    open: Vec<(String, u64)>,
-    reports: VecDeque<Event>,
-    bytes_per_ms: u64,
-}
-
-enum Queued {
-    Audio { item: String, bytes: u64, last: bool },
-    Mark(String),
 }
 
 /// Starting a call.
@@ -78,7 +66,7 @@ impl<T: Tenant> Harness<T> {
             instance,
             now: 0,
             log: Vec::new(),
-            line: Line { bytes_per_ms: line_bytes_per_ms(&info), ..Line::default() },
+            line: Line::new(line_bytes_per_ms(&info)),
             timers: BTreeMap::new(),
             hang_up: None,
             ended: false,
@@ -453,7 +441,7 @@ impl<T: Tenant> Harness<T> {
 
     /// True when nothing is queued for the caller.
     pub fn line_is_silent(&self) -> bool {
-        self.line.queue.is_empty()
+        self.line.is_silent()
     }
 }
 
@@ -464,7 +452,7 @@ impl<T: Tenant> Harness<T> {
             self.log.push((self.now, action.clone()));
             match action {
                 Action::Play(play) => self.line.play(play),
-                Action::Mark(name) => self.line.queue.push_back(Queued::Mark(name)),
+                Action::Mark(name) => self.line.mark(name),
                 Action::Flush => {
                     let flushed = self.line.flush();
                     self.feed(Event::Flushed(flushed));
@@ -488,7 +476,7 @@ impl<T: Tenant> Harness<T> {
                 | Action::Publish(_) => {}
             }
         }
-        if self.hang_up.is_some() && self.line.queue.is_empty() {
+        if self.hang_up.is_some() && self.line.is_silent() {
             self.ended = true;
         }
     }
@@ -499,7 +487,7 @@ impl<T: Tenant> Harness<T> {
         while let Some(event) = self.line.due() {
             self.feed(event);
         }
-        if self.hang_up.is_some() && self.line.queue.is_empty() {
+        if self.hang_up.is_some() && self.line.is_silent() {
             self.ended = true;
         }
     }
@@ -507,85 +495,6 @@ impl<T: Tenant> Harness<T> {
     fn id(&mut self, kind: &str) -> String {
         self.ids += 1;
         format!("{kind}_{}", self.ids)
-    }
-}
-
-impl Line {
-    fn play(&mut self, play: Play) {
-        let Play { item, audio, last } = play;
-        if !self.open.iter().any(|(open, _)| *open == item) {
-            self.open.push((item.clone(), 0));
-        }
-        self.queue.push_back(Queued::Audio { item, bytes: audio.len() as u64, last });
-    }
-
-    /// Plays for this long and notes what there is to report.
-    fn pass(&mut self, ms: u64) {
-        let mut budget = ms * self.bytes_per_ms;
-        while let Some(front) = self.queue.front_mut() {
-            match front {
-                Queued::Mark(name) => self.reports.push_back(Event::Mark(std::mem::take(name))),
-                Queued::Audio { item, bytes, last } => {
-                    let now = budget.min(*bytes);
-                    budget -= now;
-                    *bytes -= now;
-                    let at = self.open.iter().position(|(open, _)| open == item);
-                    let at = at.expect("an item stays open until its last audio was heard");
-                    self.open[at].1 += now;
-                    if *bytes > 0 {
-                        return;
-                    }
-                    if *last {
-                        let (item, heard) = self.open.remove(at);
-                        let millis = (heard / self.bytes_per_ms) as u32;
-                        self.reports.push_back(Event::Heard(Heard {
-                            item,
-                            millis,
-                            complete: true,
-                        }));
-                    }
-                }
-            }
-            self.queue.pop_front();
-        }
-    }
-
-    /// The next thing to report by now.
-    fn due(&mut self) -> Option<Event> {
-        self.pass(0);
-        self.reports.pop_front()
-    }
-
-    /// Milliseconds until there is something to report.
-    fn next_ms(&self) -> Option<u64> {
-        let mut ahead = 0;
-        for queued in &self.queue {
-            match queued {
-                Queued::Mark(_) => return Some(ahead / self.bytes_per_ms),
-                Queued::Audio { bytes, last, .. } => {
-                    ahead += bytes;
-                    if *last {
-                        return Some(ahead.div_ceil(self.bytes_per_ms));
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    fn flush(&mut self) -> Flushed {
-        let marks = self.queue.drain(..).filter_map(|queued| match queued {
-            Queued::Mark(name) => Some(name),
-            Queued::Audio { .. } => None,
-        });
-        let marks = marks.collect();
-        let bytes_per_ms = self.bytes_per_ms;
-        let items = self.open.drain(..).map(|(item, heard)| Heard {
-            item,
-            millis: (heard / bytes_per_ms) as u32,
-            complete: false,
-        });
-        Flushed { items: items.collect(), marks }
     }
 }
 

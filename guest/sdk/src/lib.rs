@@ -55,6 +55,7 @@ mod paths;
 mod playback;
 mod responses;
 mod session;
+mod setup;
 mod slot;
 mod state;
 mod tenant;
