@@ -98,8 +98,10 @@ impl Call {
         let mut reports = Vec::new();
         let mut send = |message| send_carrier(message, *framing, counts, out);
         let flushed = playout.flush(self.now, &mut send, &mut |report| reports.push(report));
-        self.tell_reports(reports);
-        self.tell_echo(Event::Flushed(flushed));
+        for report in reports {
+            self.tell_first(report.into());
+        }
+        self.tell_first(Event::Flushed(flushed));
     }
 
     fn model_audio(&mut self, audio: Vec<u8>) -> Result<(), Refused> {

@@ -498,10 +498,7 @@ impl Call {
 
     pub(crate) fn tell_reports(&mut self, reports: Vec<Report>) {
         for report in reports {
-            self.tell_echo(match report {
-                Report::Heard(heard) => Event::Heard(heard),
-                Report::Mark(name) => Event::Mark(name),
-            });
+            self.tell_echo(report.into());
         }
     }
 
@@ -528,6 +525,15 @@ impl Call {
             self.tell(event);
         } else {
             self.is_flooded = true;
+        }
+    }
+
+    /// Puts an event before the line that the tenant caused itself.
+    pub(crate) fn tell_first(&mut self, event: Event) {
+        if !self.tenant.allow_echo(self.now, &self.limits) {
+            self.is_flooded = true;
+        } else if self.phase == Phase::Live && !self.tenant.is_gone() {
+            self.tenant.push_first(event);
         }
     }
 

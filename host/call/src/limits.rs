@@ -13,9 +13,9 @@ pub struct Limits {
     /// jitter and one late wake-up.
     pub lead_min: Duration,
     /// Audio queued at the carrier above which nothing more is sent: 400 ms. What is queued there is
-    /// what a barge-in throws away, so the smaller the better.
+    /// what a barge-in throws away, so the smaller the better; at least a frame above `lead_min`.
     pub lead_max: Duration,
-    /// Frames in one media message: 5, so that 100 ms of speech cost one message.
+    /// Frames in one media message: 5, so that 100 ms of speech cost one message. At least 1.
     pub frames_per_message_max: usize,
     /// Audio between two marks of our own: 200 ms. The played position is exact at a mark and
     /// interpolated between two.

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::contract::{Flushed, Heard, Play};
+use crate::contract::{Event, Flushed, Heard, Play};
 use crate::framing::{FRAME, Framing};
 use crate::io::{Now, ToCarrier};
 use crate::limits::Limits;
@@ -538,6 +538,15 @@ impl Entry {
         match self {
             Self::Mark(name) => Some(name),
             Self::Audio { .. } | Self::ItemEnd(_) => None,
+        }
+    }
+}
+
+impl From<Report> for Event {
+    fn from(report: Report) -> Self {
+        match report {
+            Report::Heard(heard) => Self::Heard(heard),
+            Report::Mark(name) => Self::Mark(name),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The tenant's side: one event at a time, the rest in line.
 //!
-//! **One rule: an instance has at most one event to answer, and the next waits its turn.** The line is
-//! bounded. At its bound the oldest caller audio goes first, then the oldest audio of the model; a
-//! tenant behind which nothing but other events pile up has failed.
+//! **One rule: an instance has at most one event to answer, and the next waits its turn.** Only the
+//! answer to a `flush` goes before the line: until the tenant has it, it cannot tell which of the
+//! waiting audio is dead. The line is bounded. At its bound the oldest caller audio goes first, then
+//! the oldest audio of the model; a tenant behind which nothing but other events pile up has failed.
 
 use std::collections::VecDeque;
 
@@ -14,6 +15,8 @@ use crate::limits::Limits;
 pub(crate) struct TenantLeg {
     instance: Instance,
     has_answered: bool,
+    /// What goes before the line. The actions of one answer bound it.
+    first: VecDeque<Event>,
     line: VecDeque<Event>,
     line_bytes: usize,
     /// Times of the last restarts, oldest first.
@@ -75,6 +78,7 @@ impl TenantLeg {
         Self {
             instance: Instance::Idle,
             has_answered: false,
+            first: VecDeque::new(),
             line: VecDeque::new(),
             line_bytes: 0,
             restarts: VecDeque::new(),
@@ -99,6 +103,11 @@ impl TenantLeg {
         dropped
     }
 
+    /// Puts an event before the line, behind others that were.
+    pub(crate) fn push_first(&mut self, event: Event) {
+        self.first.push_back(event);
+    }
+
     /// Counts an event the tenant caused itself; false when these never end.
     pub(crate) fn allow_echo(&mut self, now: Now, limits: &Limits) -> bool {
         self.echoes.allow(now, limits.echoes_per_second_max)
@@ -109,8 +118,14 @@ impl TenantLeg {
         if self.instance != Instance::Idle {
             return None;
         }
-        let event = self.line.pop_front()?;
-        self.line_bytes -= size(&event);
+        let event = match self.first.pop_front() {
+            Some(event) => event,
+            None => {
+                let event = self.line.pop_front()?;
+                self.line_bytes -= size(&event);
+                event
+            }
+        };
         self.instance = Instance::Busy { last: matches!(event, Event::Ended(_)) };
         Some(event)
     }
@@ -177,10 +192,8 @@ impl TenantLeg {
             return false;
         }
         self.instance = Instance::Idle;
-        for event in model.into_iter().chain([started]) {
-            self.line_bytes += size(&event);
-            self.line.push_front(event);
-        }
+        self.first.clear();
+        self.first.extend([started].into_iter().chain(model));
         true
     }
 
@@ -198,6 +211,7 @@ impl TenantLeg {
 
     pub(crate) fn gone(&mut self) {
         self.instance = Instance::Gone;
+        self.first.clear();
         self.line.clear();
         self.line_bytes = 0;
     }
@@ -210,7 +224,7 @@ impl TenantLeg {
     }
 
     pub(crate) fn waiting(&self) -> usize {
-        self.line.len()
+        self.first.len() + self.line.len()
     }
 
     fn keep(&mut self, may_stay: impl Fn(&Event) -> bool) {
