@@ -257,6 +257,9 @@ impl Call {
     /// Three short tones that mean "this does not work" without a word of any language, then silence.
     pub(crate) fn play_failure_tone(&mut self) {
         let format = self.info.format;
+        if format.sample_rate > LINE_RATE_MAX {
+            return;
+        }
         let pcm = crate::tone::three_beeps(format.sample_rate);
         let audio = match format.encoding {
             Encoding::Mulaw => cordboard_audio::encode_twilio_audio(&pcm),
@@ -280,3 +283,6 @@ impl Call {
         Action::Transfer(Transfer { to: to.to_owned(), caller_id: caller_id.map(str::to_owned) })
     }
 }
+
+/// No line is sampled faster; a number beyond it is nobody's rate.
+const LINE_RATE_MAX: u32 = 48_000;

@@ -448,15 +448,14 @@ impl<T: Tenant> Harness<T> {
 /// The host's side.
 impl<T: Tenant> Harness<T> {
     fn carry_out(&mut self, actions: Vec<Action>) {
+        // The host carries a whole answer out before it hands the next event in.
+        let mut flushed = Vec::new();
         for action in actions {
             self.log.push((self.now, action.clone()));
             match action {
                 Action::Play(play) => self.line.play(play),
                 Action::Mark(name) => self.line.mark(name),
-                Action::Flush => {
-                    let flushed = self.line.flush();
-                    self.feed(Event::Flushed(flushed));
-                }
+                Action::Flush => flushed.push(self.line.flush()),
                 Action::SetTimer(timer) => {
                     self.timers.insert(timer.token, timer.at);
                 }
@@ -475,6 +474,9 @@ impl<T: Tenant> Harness<T> {
                 | Action::SendKeys(_)
                 | Action::Publish(_) => {}
             }
+        }
+        for flushed in flushed {
+            self.feed(Event::Flushed(flushed));
         }
         if self.hang_up.is_some() && self.line.is_silent() {
             self.ended = true;
