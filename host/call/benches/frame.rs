@@ -1,7 +1,7 @@
 //! What one frame costs on its way through the machine, beside what it costs to move it at all.
 //!
-//! `cargo bench -p cordboard-call`. The ratio is the figure to compare between machines; the baseline
-//! makes the same frame, queues it and takes it out again.
+//! `cargo bench -p cordboard-call`. The ratio is the figure to compare between machines; the
+//! baseline makes the same frame, queues it and takes it out again.
 
 use std::collections::VecDeque;
 use std::hint::black_box;

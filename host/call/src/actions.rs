@@ -1,7 +1,7 @@
 //! What a tenant asks for, carried out or refused.
 //!
-//! **One rule: an action is done whole or not at all, and a refusal is always told.** After the call's end has
-//! begun only `publish` and `http` are still carried out.
+//! **One rule: an action is done whole or not at all, and a refusal is always told.** After the
+//! call's end has begun only `publish` and `http` are still carried out.
 
 use cordboard_wire::openai::ClientEvent;
 

@@ -165,8 +165,8 @@ impl Call {
         self.tenant.next().map(Output::Tenant)
     }
 
-    /// When to hand in [`Input::Wake`] if nothing else happens before. Once the outputs are drained it
-    /// is later than the last `now`.
+    /// When to hand in [`Input::Wake`] if nothing else happens before. Once the outputs are drained
+    /// it is later than the last `now`.
     pub fn wake_at(&self) -> Option<Now> {
         let limits = &self.limits;
         let live = match self.phase {
@@ -502,7 +502,8 @@ impl Call {
         }
     }
 
-    /// Puts an event in the tenant's line. After the call's last moments began it hears only of the end.
+    /// Puts an event in the tenant's line. After the call's last moments began it hears only of the
+    /// end.
     pub(crate) fn tell(&mut self, event: Event) {
         if self.phase != Phase::Live || self.tenant.is_gone() {
             return;

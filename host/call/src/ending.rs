@@ -1,9 +1,9 @@
 //! The ways a call ends.
 //!
-//! **One rule: whatever happened, the caller is not left in silence, the tenant hears `ended` once and
-//! last, and [`Output::Ended`] closes the call.** A call that cannot go on plays the apology first. A
-//! call we end is ended at the carrier by its REST interface when there is one, for a closed socket
-//! alone looks like a fault there; the socket is closed in any case.
+//! **One rule: whatever happened, the caller is not left in silence, the tenant hears `ended` once
+//! and last, and [`Output::Ended`] closes the call.** A call that cannot go on plays the apology
+//! first. A call we end is ended at the carrier by its REST interface when there is one, for a
+//! closed socket alone looks like a fault there; the socket is closed in any case.
 
 use crate::call::{Call, Carrier};
 use crate::contract::{Ended, Event, Play};

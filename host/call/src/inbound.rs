@@ -1,8 +1,9 @@
 //! The caller's voice on its way in.
 //!
-//! **One rule: the tenant's audio runs with the caller's clock.** Where timestamps say that audio is missing,
-//! silence takes its place, in whole frames; where it stops coming in the middle of speech, a second of
-//! silence lets the model's turn detection end the turn. Nothing is reordered, cut or joined.
+//! **One rule: the tenant's audio runs with the caller's clock.** Where timestamps say that audio
+//! is missing, silence takes its place, in whole frames; where it stops coming in the middle of
+//! speech, a second of silence lets the model's turn detection end the turn. Nothing is reordered,
+//! cut or joined.
 
 use std::time::Duration;
 
@@ -89,8 +90,8 @@ impl Inbound {
         } else {
             0
         };
-        // A gap and a jump backwards set the clock; anything less is jitter and drift, and moves it by
-        // a sixteenth, so that lost milliseconds neither pile up to a gap nor hide one.
+        // A gap and a jump backwards set the clock; anything less is jitter and drift, and moves it
+        // by a sixteenth, so that lost milliseconds neither pile up to a gap nor hide one.
         let is_reset = is_gap || late_us <= -micros(limits.gap_tolerance) * 4;
         let start_us = if is_reset { at_us } else { at_us - late_us + late_us / 16 };
         self.expected_us = Some(start_us.saturating_add(length_us));

@@ -15,15 +15,16 @@ pub type Now = Duration;
 /// Something that happened outside.
 #[derive(Debug)]
 pub enum Input {
-    /// The call begins: always the first input. An attempt to reach the model is taken to be under way.
+    /// The call begins: always the first input. An attempt to reach the model is taken to be under
+    /// way.
     Begin,
     /// The carrier said something. Its `start` was read by the shell to make the
     /// [`CallConfig`](crate::CallConfig) and is ignored here.
     Carrier(FromCarrier),
     /// The carrier's socket ended, with or without a `stop` before.
     CarrierClosed,
-    /// The carrier came back with a new stream of the same call, after keys were sent. Nothing of the
-    /// old stream may follow.
+    /// The carrier came back with a new stream of the same call, after keys were sent. Nothing of
+    /// the old stream may follow.
     CarrierBack,
     /// `session.created` was seen on the model's socket.
     ModelUp {

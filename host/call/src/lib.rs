@@ -1,10 +1,11 @@
 //! One phone call as a pure machine: [`Input`] in, [`Output`] out.
 //!
-//! **One rule: after every [`Call::handle`], drain [`Call::poll_output`] until it is empty, then wait for
-//! the next thing to happen, and at [`Call::wake_at`] at the latest hand in [`Input::Wake`].** The machine
-//! owns every decision the host makes in a call: its phase, what is queued at the carrier and what of
-//! it was heard, timers, limits, when to reconnect the model, how the call ends. It opens no socket and
-//! reads no clock: `now` is the time since the call began, and comes in with every input.
+//! **One rule: after every [`Call::handle`], drain [`Call::poll_output`] until it is empty, then
+//! wait for the next thing to happen, and at [`Call::wake_at`] at the latest hand in
+//! [`Input::Wake`].** The machine owns every decision the host makes in a call: its phase, what is
+//! queued at the carrier and what of it was heard, timers, limits, when to reconnect the model, how
+//! the call ends. It opens no socket and reads no clock: `now` is the time since the call began,
+//! and comes in with every input.
 //!
 //! The tenant sits outside as well: [`Output::Tenant`] hands the shell one event, and no second one
 //! before its answer came back as [`Input::Answered`]. Everything else goes on meanwhile.
@@ -13,7 +14,8 @@
 //! use std::time::Duration;
 //! use cordboard_call::{Call, Input, Output, Summary};
 //!
-//! /// What the shell has around a call. `wait` returns at `until` with [`Input::Wake`], or earlier.
+//! /// What the shell has around a call. `wait` returns at `until` with [`Input::Wake`], or
+//! /// earlier with something else.
 //! trait Outside {
 //!     fn now(&self) -> Duration;
 //!     fn wait(&mut self, until: Option<Duration>) -> Input;

@@ -12,16 +12,17 @@ pub struct Limits {
     /// Audio queued at the carrier below which more is sent: 200 ms. It must cover the network's
     /// jitter and one late wake-up.
     pub lead_min: Duration,
-    /// Audio queued at the carrier above which nothing more is sent: 400 ms. What is queued there is
-    /// what a barge-in throws away, so the smaller the better; at least a frame above `lead_min`.
+    /// Audio queued at the carrier above which nothing more is sent: 400 ms. What is queued there
+    /// is what a barge-in throws away, so the smaller the better; at least a frame above
+    /// `lead_min`.
     pub lead_max: Duration,
     /// Frames in one media message: 5, so that 100 ms of speech cost one message. At least 1.
     pub frames_per_message_max: usize,
     /// Audio between two marks of our own: 200 ms. The played position is exact at a mark and
     /// interpolated between two.
     pub mark_grid: Duration,
-    /// How long after its time a mark's echo is awaited before the audio counts as played: 2 s. On a
-    /// line that loses echoes a farewell must still end.
+    /// How long after its time a mark's echo is awaited before the audio counts as played: 2 s. On
+    /// a line that loses echoes a farewell must still end.
     pub mark_grace: Duration,
     /// How long the carrier may run dry before a remainder shorter than a frame is padded and sent:
     /// 60 ms. By then it is a gap anyway.
@@ -37,7 +38,8 @@ pub struct Limits {
     /// Tenant marks not yet reported: 256. One more is refused.
     pub marks_max: usize,
 
-    /// Lateness of a media timestamp that counts as a gap: 40 ms, two frames. Stamps jitter by less.
+    /// Lateness of a media timestamp that counts as a gap: 40 ms, two frames. Stamps jitter by
+    /// less.
     pub gap_tolerance: Duration,
     /// Silence put into one gap: 10 s, as OpenAI's own transport does. A longer gap is cut to it.
     pub gap_fill_max: Duration,
@@ -47,9 +49,9 @@ pub struct Limits {
     /// Silence put into one such stall: 1 s.
     pub stall_fill: Duration,
 
-    /// Events waiting for the tenant: 2048, 10 s of frames and four times as much again. At the bound the
-    /// oldest caller audio goes, then the oldest model audio; when only other events are left the
-    /// tenant counts as failed.
+    /// Events waiting for the tenant: 2048, 10 s of frames and four times as much again. At the
+    /// bound the oldest caller audio goes, then the oldest model audio; when only other events are
+    /// left the tenant counts as failed.
     pub events_max: usize,
     /// Bytes in those events: 8 MiB, a minute and a half of the model's 24 kHz speech with room
     /// for its events. The bound works as for `events_max`.
@@ -58,10 +60,12 @@ pub struct Limits {
     pub actions_max: usize,
     /// Bytes of `play` and `model-audio` in one answer: 2 MiB. An action beyond it is refused.
     pub audio_per_answer_bytes_max: usize,
-    /// Events a tenant may cause itself (`refused`, `flushed`, `timer`, marks that were due at once) within
-    /// one second: 1000. Beyond it the tenant is in a loop with itself and is restarted.
+    /// Events a tenant may cause itself (`refused`, `flushed`, `timer`, marks that were due at
+    /// once) within one second: 1000. Beyond it the tenant is in a loop with itself and is
+    /// restarted.
     pub echoes_per_second_max: u32,
-    /// Restarts of the tenant within `restart_window`: 3. The next failure ends the call with the apology.
+    /// Restarts of the tenant within `restart_window`: 3. The next failure ends the call with the
+    /// apology.
     pub restarts_max: u32,
     /// The window for `restarts_max`: 60 s.
     pub restart_window: Duration,
@@ -85,8 +89,8 @@ pub struct Limits {
 
     /// Bytes of one `model-event` of a tenant: 256 KiB. A larger one is refused.
     pub model_event_bytes_max: usize,
-    /// Caller audio held until the model's session is confirmed, or while it is lost: 1 MiB, 21 s at
-    /// 24 kHz. At the bound the oldest goes, and is noted.
+    /// Caller audio held until the model's session is confirmed, or while it is lost: 1 MiB, 21 s
+    /// at 24 kHz. At the bound the oldest goes, and is noted.
     pub held_bytes_max: usize,
     /// Appends and buffer events held alongside: 2048. At the bound the oldest goes.
     pub held_max: usize,
@@ -95,8 +99,8 @@ pub struct Limits {
     /// Time for the model's socket to be opened and its session created: 15 s; then it is tried
     /// again. The shell's own deadline should be shorter.
     pub model_connect_max: Duration,
-    /// Time for the model to confirm a session's formats: 10 s; then the call ends with the apology, because the
-    /// caller is talking to nobody.
+    /// Time for the model to confirm a session's formats: 10 s; then the call ends with the
+    /// apology, because the caller is talking to nobody.
     pub session_confirm_max: Duration,
     /// Attempts to connect again in a row: 6. The next failure ends the call with the apology.
     pub model_attempts_max: u32,
@@ -105,15 +109,16 @@ pub struct Limits {
     pub model_backoff: Duration,
     /// How long a session must hold before the attempts are counted from 0 again: 10 s.
     pub model_stable_after: Duration,
-    /// Age at which a session is exchanged at the next quiet moment: 57 min. The model ends it at 60.
+    /// Age at which a session is exchanged at the next quiet moment: 57 min. The model ends it at
+    /// 60.
     pub model_session_renew: Duration,
 
     /// The longest wait of a `hang-up` for playing to end: 60 s. A longer deadline is cut to it.
     pub hang_up_wait_max: Duration,
     /// Time for the carrier's REST interface to end the call: 3 s; then the socket is closed.
     pub rest_hang_up_max: Duration,
-    /// Time for the carrier to come back with a new stream after keys were sent: 15 s; then it counts as
-    /// lost.
+    /// Time for the carrier to come back with a new stream after keys were sent: 15 s; then it
+    /// counts as lost.
     pub carrier_back_max: Duration,
     /// Time for the tenant to answer its last events: 2 s.
     pub ended_answer_max: Duration,

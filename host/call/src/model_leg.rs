@@ -1,8 +1,9 @@
 //! The model's side: is its socket up, is its session what the tenant asked for.
 //!
-//! **One rule: caller audio goes out only to a session whose formats were confirmed.** Before that, and
-//! while the socket is lost, it is held, bounded, in order. A session that answers with other formats than
-//! asked is asked once more; after that silence is better than noise, and the call ends.
+//! **One rule: caller audio goes out only to a session whose formats were confirmed.** Before that,
+//! and while the socket is lost, it is held, bounded, in order. A session that answers with other
+//! formats than asked is asked once more; after that silence is better than noise, and the call
+//! ends.
 
 use std::collections::VecDeque;
 
@@ -141,7 +142,8 @@ impl ModelLeg {
         self.held_bytes = 0;
     }
 
-    /// Takes caller audio: gives back what is to be sent now, or holds it. The number is of bytes dropped.
+    /// Takes caller audio: gives back what is to be sent now, or holds it. The number is of bytes
+    /// dropped.
     pub(crate) fn append(&mut self, audio: Vec<u8>, limits: &Limits) -> (Option<ToModel>, usize) {
         if self.confirmed {
             return (Some(ToModel::Append(audio)), 0);
@@ -214,8 +216,8 @@ impl ModelLeg {
             Link::Connecting { until } => Some(until),
             Link::Waiting { at } => Some(at),
             Link::Up { since, .. } => {
-                // A renewal that waits for a quiet moment is not a reason to wake: quiet comes with an
-                // input.
+                // A renewal that waits for a quiet moment is not a reason to wake: quiet comes with
+                // an input.
                 let renew = Some(since + limits.model_session_renew).filter(|at| *at > now);
                 self.confirm_by.into_iter().chain(renew).min()
             }

@@ -1,7 +1,7 @@
 //! What the model says, and what its silence means.
 //!
-//! Its voice and most events go to the tenant as they are. The host itself looks at four things: the
-//! formats of the session, refusals, the session's age, and whether the caller is speaking.
+//! Its voice and most events go to the tenant as they are. The host itself looks at four things:
+//! the formats of the session, refusals, the session's age, and whether the caller is speaking.
 
 use cordboard_wire::openai::{ErrorKind, Rejection, ServerEvent};
 

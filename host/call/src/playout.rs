@@ -1,14 +1,14 @@
 //! What the caller hears, and how much of it.
 //!
-//! **One rule: a position is heard when the carrier echoed a mark behind it; the clock only guesses in
-//! between, and never past what was sent.** Audio is one stream of bytes cut into whole frames. The
-//! ends of items and the tenant's marks are positions in that stream, reported once a position at or
-//! behind them was heard. A `flush` starts a new generation with a stream of its own; marks of an
-//! older generation say nothing, because a cleared mark is echoed just like a played one.
+//! **One rule: a position is heard when the carrier echoed a mark behind it; the clock only guesses
+//! in between, and never past what was sent.** Audio is one stream of bytes cut into whole frames.
+//! The ends of items and the tenant's marks are positions in that stream, reported once a position
+//! at or behind them was heard. A `flush` starts a new generation with a stream of its own; marks
+//! of an older generation say nothing, because a cleared mark is echoed just like a played one.
 //!
-//! Pacing follows the carrier's queue, not a metronome: `queued_until` is the time at which the carrier will
-//! have played all it was given. It moves by what was sent and by nothing else, so no delay of ours
-//! adds up.
+//! Pacing follows the carrier's queue, not a metronome: `queued_until` is the time at which the
+//! carrier will have played all it was given. It moves by what was sent and by nothing else, so no
+//! delay of ours adds up.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -258,8 +258,8 @@ impl Playout {
         Echo::Played
     }
 
-    /// Throws away what was not heard, and says what that was. Nothing is cleared at the carrier when
-    /// it has nothing left to play.
+    /// Throws away what was not heard, and says what that was. Nothing is cleared at the carrier
+    /// when it has nothing left to play.
     pub(crate) fn flush(
         &mut self,
         now: Now,
@@ -304,8 +304,8 @@ impl Playout {
         }
     }
 
-    /// The carrier has a new, empty stream. What the old one still had counts as heard; what was not
-    /// sent yet is still to play.
+    /// The carrier has a new, empty stream. What the old one still had counts as heard; what was
+    /// not sent yet is still to play.
     pub(crate) fn begin_stream(&mut self, now: Now, report: &mut impl FnMut(Report)) {
         self.confirmed = self.sent;
         self.report_heard(report);

@@ -2,8 +2,9 @@
 //!
 //! **One rule: an instance has at most one event to answer, and the next waits its turn.** Only the
 //! answer to a `flush` goes before the line: until the tenant has it, it cannot tell which of the
-//! waiting audio is dead. The line is bounded. At its bound the oldest caller audio goes first, then
-//! the oldest audio of the model; a tenant behind which nothing but other events pile up has failed.
+//! waiting audio is dead. The line is bounded. At its bound the oldest caller audio goes first,
+//! then the oldest audio of the model; a tenant behind which nothing but other events pile up has
+//! failed.
 
 use std::collections::VecDeque;
 

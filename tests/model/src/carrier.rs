@@ -1,7 +1,8 @@
-//! The carrier's playout as documented: one clock that plays what it is given, in order, without pause.
+//! The carrier's playout as documented: one clock that plays what it is given, in order, without
+//! pause.
 //!
-//! `end = max(end, now) + bytes / 8 ms` on media; a mark is due when everything before it was played; `clear`
-//! drops what was not played and echoes every pending mark at once.
+//! `end = max(end, now) + bytes / 8 ms` on media; a mark is due when everything before it was
+//! played; `clear` drops what was not played and echoes every pending mark at once.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -98,8 +99,8 @@ impl Carrier {
         self.pieces.iter().map(|piece| piece.heard(now).len()).collect()
     }
 
-    /// Counts the pauses between one piece's end and the next one's start, of the pairs that matter.
-    /// A `clear` in between is no pause.
+    /// Counts the pauses between one piece's end and the next one's start, of the pairs that
+    /// matter. A `clear` in between is no pause.
     pub fn gaps_between(&self, matters: impl Fn(usize, usize) -> bool) -> usize {
         let pairs = self.pieces.windows(2).enumerate();
         let gaps = pairs.filter(|(at, pair)| {

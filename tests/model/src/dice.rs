@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// SplitMix64, after Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
+/// SplitMix64, after Steele, Lea and Flood, "Fast splittable pseudorandom number generators"
+/// (2014).
 #[derive(Debug, Clone)]
 pub struct Dice {
     state: u64,

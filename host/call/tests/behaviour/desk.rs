@@ -1,4 +1,5 @@
-//! A call on a desk: a virtual clock, a carrier that plays without delay, and a tenant in a closure.
+//! A call on a desk: a virtual clock, a carrier that plays without delay, and a tenant in a
+//! closure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
