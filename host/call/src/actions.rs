@@ -123,7 +123,7 @@ impl Call {
         };
         let model = Some(info.model.as_str()).filter(|model| !model.is_empty());
         let event = ClientEvent::parse_for(json, model).map_err(|refusal| refusal.reason)?;
-        let (event, dropped) = self.model.event(event, self.now, &self.limits);
+        let (event, dropped) = self.model.event(event, json.len(), self.now, &self.limits);
         self.sent_or_held(event, dropped);
         Ok(())
     }

@@ -30,6 +30,9 @@ pub struct Limits {
     /// Audio waiting behind the lead: 5 min. A model's longest answer (4096 tokens of 50 ms) is
     /// 205 s. A `play` beyond it is refused whole.
     pub playout_max: Duration,
+    /// Pieces that audio may come in: 32,768, twice as many as frames in `playout_max`. A `play` beyond
+    /// it is refused.
+    pub pieces_max: usize,
     /// Items played but not yet heard to their end: 256. A `play` that would begin one more is
     /// refused.
     pub items_max: usize,
@@ -89,8 +92,9 @@ pub struct Limits {
 
     /// Bytes of one `model-event` of a tenant: 256 KiB. A larger one is refused.
     pub model_event_bytes_max: usize,
-    /// Caller audio held until the model's session is confirmed, or while it is lost: 1 MiB, 21 s
-    /// at 24 kHz. At the bound the oldest goes, and is noted.
+    /// Bytes of caller audio (and of the few events that keep its order) held until the model's
+    /// session is confirmed, or while it is lost: 1 MiB, 21 s at 24 kHz. At the bound the oldest
+    /// goes, and is noted.
     pub held_bytes_max: usize,
     /// Appends and buffer events held alongside: 2048. At the bound the oldest goes.
     pub held_max: usize,
@@ -136,6 +140,7 @@ impl Default for Limits {
             mark_grace: Duration::from_secs(2),
             remainder_wait: Duration::from_millis(60),
             playout_max: Duration::from_secs(300),
+            pieces_max: 32 * 1024,
             items_max: 256,
             name_bytes_max: 256,
             marks_max: 256,

@@ -30,8 +30,15 @@ pub(crate) struct ModelLeg {
     last_update: Option<ClientEvent>,
     has_reasserted: bool,
 
-    held: VecDeque<ToModel>,
+    held: VecDeque<Held>,
     held_bytes: usize,
+}
+
+/// A message that waits, and the bytes it counts for.
+#[derive(Debug)]
+struct Held {
+    message: ToModel,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -121,7 +128,8 @@ impl ModelLeg {
         }
         self.forget_session();
         // Commits and the like belonged to the lost session.
-        self.held.retain(|message| matches!(message, ToModel::Append(_)));
+        self.held.retain(|held| matches!(held.message, ToModel::Append(_)));
+        self.held_bytes = self.held.iter().map(|held| held.bytes).sum();
         if self.attempts >= limits.model_attempts_max {
             self.close();
             return false;
@@ -148,19 +156,21 @@ impl ModelLeg {
         if self.confirmed {
             return (Some(ToModel::Append(audio)), 0);
         }
-        self.held_bytes += audio.len();
-        (None, self.hold(ToModel::Append(audio), limits))
+        let bytes = audio.len();
+        (None, self.hold(Held { message: ToModel::Append(audio), bytes }, limits))
     }
 
-    /// Takes a client event of the tenant; the socket is up. What it gives back is to be sent now.
+    /// Takes a client event of the tenant, of so many bytes; the socket is up. What it gives back is
+    /// to be sent now.
     pub(crate) fn event(
         &mut self,
         event: ClientEvent,
+        bytes: usize,
         now: Now,
         limits: &Limits,
     ) -> (Option<ToModel>, usize) {
         if !self.confirmed && event.kind.starts_with("input_audio_buffer.") {
-            return (None, self.hold(ToModel::Event(event), limits));
+            return (None, self.hold(Held { message: ToModel::Event(event), bytes }, limits));
         }
         if event.kind == "session.update" {
             self.updating(&event, now, limits);
@@ -191,7 +201,7 @@ impl ModelLeg {
     /// What was held, in order; to be called when the session was confirmed.
     pub(crate) fn release(&mut self) -> impl Iterator<Item = ToModel> + '_ {
         self.held_bytes = 0;
-        self.held.drain(..)
+        self.held.drain(..).map(|held| held.message)
     }
 
     pub(crate) fn due(&mut self, now: Now, limits: &Limits, is_quiet: bool) -> Option<Due> {
@@ -256,17 +266,18 @@ impl ModelLeg {
     }
 
     /// Holds a message; the answer is how many bytes of audio went to make room.
-    fn hold(&mut self, message: ToModel, limits: &Limits) -> usize {
-        let before = self.held_bytes;
-        self.held.push_back(message);
+    fn hold(&mut self, held: Held, limits: &Limits) -> usize {
+        self.held_bytes += held.bytes;
+        self.held.push_back(held);
+        let mut audio_dropped = 0;
         while self.held_bytes > limits.held_bytes_max || self.held.len() > limits.held_max {
-            match self.held.pop_front() {
-                Some(ToModel::Append(audio)) => self.held_bytes -= audio.len(),
-                Some(ToModel::Event(_)) => {}
-                None => break,
+            let Some(oldest) = self.held.pop_front() else { break };
+            self.held_bytes -= oldest.bytes;
+            if let ToModel::Append(audio) = oldest.message {
+                audio_dropped += audio.len();
             }
         }
-        before - self.held_bytes
+        audio_dropped
     }
 
     fn forget_session(&mut self) {

@@ -141,6 +141,9 @@ impl Playout {
         if self.unsent + bytes > self.framing.bytes(limits.playout_max) {
             return Err("too much audio is waiting to be played");
         }
+        if self.queue.len() >= limits.pieces_max {
+            return Err("too many pieces of audio are waiting to be played");
+        }
         let open = self.items.iter().rposition(|known| !known.closed && known.name == item);
         let place = match open {
             Some(place) => place,

@@ -5,7 +5,7 @@ use cordboard_call::contract::{
 };
 use cordboard_call::{Input, Note, Output};
 
-use crate::desk::{Desk, ms, play};
+use crate::desk::{Answer, Desk, config, ms, play};
 
 fn timer(token: u64, at: u64) -> Action {
     Action::SetTimer(Timer { token, at })
@@ -145,6 +145,20 @@ fn more_audio_than_five_minutes_is_refused_whole() {
     desk.act(vec![play("a", 3_201, true)]);
     assert_eq!(desk.refusals().len(), 1);
     assert_eq!(desk.call.waiting_ms(), 300_000 - 400);
+}
+
+#[test]
+fn audio_in_crumbs_is_bounded_by_their_number() {
+    let mut config = config();
+    config.limits.pieces_max = 1_000;
+    let mut desk = Desk::with(config, |_, _| Answer::Do(Vec::new()));
+    desk.act(vec![play("a", 8_000, false)]);
+    for _ in 0..5 {
+        desk.act((0..250).map(|n| play(&format!("i{}", n % 2), 1, false)).collect());
+    }
+    assert_eq!(desk.refusals().len(), 251);
+    desk.run_for(20_000);
+    assert_eq!(desk.frames().len(), 8_000 + 1_120, "what was not refused was played");
 }
 
 #[test]

@@ -101,6 +101,22 @@ fn held_audio_is_bounded_and_the_oldest_goes_first() {
 }
 
 #[test]
+fn held_events_are_bounded_with_the_audio() {
+    let mut config = config();
+    config.limits.held_bytes_max = 1_000;
+    let mut desk = Desk::with(config, bridging());
+    desk.give(Input::ModelUp { info: model_info() });
+    let commit = format!(r#"{{"type":"input_audio_buffer.commit","x":"{}"}}"#, "y".repeat(400));
+    desk.frame(1);
+    desk.act(vec![Action::ModelEvent(commit); 3]);
+    desk.frame(2);
+    desk.give(Input::Model(updated(AudioFormat::Pcmu)));
+    assert_eq!(desk.model_events().len(), 2, "`session.update` and one commit");
+    assert_eq!(desk.appended(), [vec![2; 160]]);
+    assert_eq!(desk.call.counts().held_bytes_dropped, 160);
+}
+
+#[test]
 fn a_session_with_other_formats_is_asked_once_more() {
     let mut desk = Desk::with(config(), bridging());
     desk.frame(1);
