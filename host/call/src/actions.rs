@@ -98,6 +98,7 @@ impl Call {
         let mut reports = Vec::new();
         let mut send = |message| send_carrier(message, *framing, counts, out);
         let flushed = playout.flush(self.now, &mut send, &mut |report| reports.push(report));
+        self.tenant.bring_reports_first();
         for report in reports {
             self.tell_first(report.into());
         }

@@ -104,6 +104,18 @@ impl TenantLeg {
         dropped
     }
 
+    /// Takes what is in line about playing to the front, so that it stays in the order of playing
+    /// when the answer to a `flush` goes before the line.
+    pub(crate) fn bring_reports_first(&mut self) {
+        let is_report = |event: &Event| matches!(event, Event::Heard(_) | Event::Mark(_));
+        if self.line.iter().any(is_report) {
+            let (reports, rest) = self.line.drain(..).partition(is_report);
+            self.line = rest;
+            self.line_bytes = self.line.iter().map(size).sum();
+            self.first.extend::<VecDeque<Event>>(reports);
+        }
+    }
+
     /// Puts an event before the line, behind others that were.
     pub(crate) fn push_first(&mut self, event: Event) {
         self.first.push_back(event);

@@ -88,17 +88,21 @@ fn no_second_event_comes_before_the_first_was_answered() {
 #[test]
 fn the_answer_to_a_flush_goes_before_all_that_waits() {
     let mut call = busy(config());
-    let actions = vec![play("a", 8_000, true), play("b", 8_000, true)];
+    let actions = vec![play("a", 160, true), play("b", 8_000, true), play("c", 8_000, true)];
     call.handle(ms(0), Input::Answered(actions));
     call.handle(ms(0), frame(1));
     assert_eq!(tenant_outputs(&mut call), [Event::CallerAudio(vec![1; 160])]);
     call.handle(ms(0), delta(1));
     call.handle(ms(0), delta(2));
-    call.handle(ms(0), Input::Answered(vec![Action::Flush, Action::Flush]));
+    // The first item is heard while the tenant is still thinking about the frame.
+    let mark = FromCarrier::Mark { name: "g1.1".to_owned() };
+    call.handle(ms(20), Input::Carrier(mark));
+    call.handle(ms(20), Input::Answered(vec![Action::Flush, Action::Flush]));
     let told: Vec<_> = tenant_outputs(&mut call).into_iter().chain(answer_all(&mut call)).collect();
     assert!(
         matches!(told.as_slice(), [
-            Event::Flushed(whole), Event::Flushed(empty), Event::ModelAudio(_), Event::ModelAudio(_)
+            Event::Heard(_), Event::Flushed(whole), Event::Flushed(empty), Event::ModelAudio(_),
+            Event::ModelAudio(_)
         ] if whole.items.len() == 2 && empty.items.is_empty()),
         "{told:?}"
     );
