@@ -184,7 +184,7 @@ impl<F: FnMut(&Step)> Chart<F> {
             }
             Err(error) => {
                 let key =
-                    if endpoint.key.is_some() { "set; not shown to anybody yet" } else { shape };
+                    if endpoint.key.is_some() { "set; whether it is right is not known yet" } else { shape };
                 self.enter(Step::ok("key", key));
                 self.enter(Step::failed("connect", "there is no session", vec![error.to_string()]));
                 None
