@@ -1,5 +1,7 @@
 //! The carrier against a small gateway written for this test: what it posts, opens, plays, and how it ends.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has failed")]
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;

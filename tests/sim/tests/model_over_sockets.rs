@@ -1,5 +1,7 @@
 //! The model through a real socket: handshakes, sessions, turns, as a client sees them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has failed")]
+
 use std::time::Duration;
 
 use base64::Engine as _;
