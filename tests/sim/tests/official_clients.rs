@@ -4,8 +4,6 @@
 //! `clients/python/requirements.txt`, `CORDBOARD_NODE_CLIENT` a folder in which `npm ci` was run on `clients/node/package.json`. Without these variables the tests
 //! say that they did not run; with `CI=true` that is a failure.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has failed")]
-
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 

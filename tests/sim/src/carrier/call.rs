@@ -169,7 +169,7 @@ impl Call<'_> {
     async fn connect(&mut self, connect: Connect) -> Flow {
         let wanted = &connect.stream;
         let mut public = match Url::parse(&wanted.url) {
-            Ok(url) => url,
+            Ok(url) => self.addresses.public_socket(&url),
             Err(e) => {
                 self.file(31923, format!("{}: {e}", wanted.url));
                 return Flow::Next;

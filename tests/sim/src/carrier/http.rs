@@ -31,13 +31,28 @@ impl Addresses {
         }
     }
 
+    /// Returns the URL the other side knows a WebSocket by.
+    pub(super) fn public_socket(&self, url: &Url) -> Url {
+        let mut public = self.public_url(url);
+        let scheme = match public.scheme() {
+            "https" => "wss",
+            "http" => "ws",
+            _ => return public,
+        };
+        public.set_scheme(scheme).expect("http and ws are both special schemes");
+        public
+    }
+
     /// Returns the URL a resource is reached at.
     pub(super) fn actual_url(&self, url: &Url) -> Url {
         match &self.public {
             Some(public) if same_host(url, public) => {
                 let mut actual = moved(url, &self.actual);
                 if matches!(url.scheme(), "ws" | "wss") {
-                    let scheme = if self.actual.scheme() == "https" { "wss" } else { "ws" };
+                    let scheme = match self.actual.scheme() {
+                        "https" | "wss" => "wss",
+                        _ => "ws",
+                    };
                     actual.set_scheme(scheme).expect("http and ws are both special schemes");
                 }
                 actual
@@ -250,6 +265,10 @@ mod tests {
         assert_eq!(public.as_str(), "https://gw.example.com/incoming-call?a=1");
         let socket = addresses.actual_url(&url("wss://gw.example.com/tw/x"));
         assert_eq!(socket.as_str(), "ws://127.0.0.1:8080/tw/x");
+        let direct = Addresses::new(&config, url("ws://127.0.0.1:8080/tw/x"));
+        let public = direct.public_socket(&url("ws://127.0.0.1:8080/tw/x"));
+        assert_eq!(public.as_str(), "wss://gw.example.com/tw/x");
+        assert_eq!(direct.actual_url(&public).as_str(), "ws://127.0.0.1:8080/tw/x");
         let other = addresses.actual_url(&url("wss://elsewhere.example.com/tw/x"));
         assert_eq!(other.as_str(), "wss://elsewhere.example.com/tw/x");
     }

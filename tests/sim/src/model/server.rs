@@ -158,10 +158,12 @@ async fn connection(tcp: TcpStream, shared: Arc<Shared>) {
         ..SessionLog::default()
     };
     let session = shared.log.open(log);
+    tracing::info!(session, target_url = hello.target, "a client connected");
     let ended = match refusal_after_101(&hello, &config) {
         Some((refusal, code)) => turn_away(socket, &refusal, code).await,
         None => serve(socket, &shared, session, &hello).await,
     };
+    tracing::info!(session, ended, "a session is over");
     shared.log.with(session, |log| log.ended = Some(ended));
 }
 
@@ -360,6 +362,10 @@ async fn take(
         Brain::Converse(engine) => {
             let outcome = engine.text(now, text);
             let record = shared.config.record;
+            if let Err(refusal) = &outcome {
+                let code = refusal.code.unwrap_or("error");
+                tracing::warn!(session, code, message = refusal.message, "refused a client event");
+            }
             shared.log.with(session, |log| {
                 log.received_count += 1;
                 let refused = outcome.as_ref().err().map(|refusal| {

@@ -96,7 +96,8 @@ async fn open(
             connect.ok_or("the TwiML has no <Connect>")?
         }
     };
-    let public = Url::parse(&stream.url).map_err(|e| format!("{}: {e}", stream.url))?;
+    let url = Url::parse(&stream.url).map_err(|e| format!("{}: {e}", stream.url))?;
+    let public = addresses.public_socket(&url);
     let signature = poster.signature(&public, &[]);
     let socket = upgrade::open(&public, &addresses.actual_url(&public), signature)
         .await
