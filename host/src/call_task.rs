@@ -15,14 +15,14 @@ use cordboard_call::{
     Call, CallConfig, HangUpBy, Input, Limits, Note, Output, Rest, Summary, TenantFault, ToCarrier,
     UnsupportedFormat,
 };
-use cordboard_tenant::{CallAgency, Desk, Fault, TracingLog};
+use cordboard_tenant::{CallAgency, Desk, Fault, Incident, TracingLog, Version};
 use cordboard_wire::twilio::{self, FromCarrier, Start};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use crate::gateway::{APOLOGY, Admission, Afterwards, Gateway, Order, Promised, Seat};
+use crate::gateway::{APOLOGY, Admission, Afterwards, Gateway, Migration, Order, Promised, Seat};
 use crate::metrics::{Kind, Tenant, TenantKind};
 use crate::model::ModelLeg;
 use crate::rest::RestFailure;
@@ -152,6 +152,8 @@ struct CallTask {
     model: ModelLeg,
     /// Absent while no instance could be started.
     desk: Option<Desk<CallAgency>>,
+    /// Whoever waits to hear what came of a migration.
+    migration: Option<oneshot::Sender<Migration>>,
     info: CallInfo,
     seat: Seat,
     orders: mpsc::Receiver<Order>,
@@ -181,6 +183,7 @@ impl CallTask {
             stream_sid: start.stream_sid,
             carrier: None,
             desk: None,
+            migration: None,
             errands: JoinSet::new(),
             text: String::new(),
             model: ModelLeg::from(promised.model),
@@ -274,12 +277,47 @@ impl CallTask {
             Order::HangUp => Input::HangUp { by: HangUpBy::Operator, grace: Duration::ZERO },
             Order::Drain => Input::HangUp { by: HangUpBy::Drain, grace: DRAIN_GRACE },
             Order::Command(json) => Input::Command(json),
+            Order::Migrate { to, outcome } => {
+                self.migrate(to, outcome);
+                Input::Wake
+            }
             Order::Superseded => self.carrier_lost(None),
             Order::NewStream { socket, start } => {
                 self.stream_sid = start.stream_sid;
                 self.carrier = Some(*socket);
                 Input::CarrierBack
             }
+        }
+    }
+
+    fn migrate(&mut self, to: Arc<Version>, outcome: oneshot::Sender<Migration>) {
+        let Some(desk) = &mut self.desk else { return };
+        desk.migrate(to);
+        // An earlier wish was given up just now, and says so among the incidents.
+        self.report_incidents();
+        self.migration = Some(outcome);
+    }
+
+    /// Passes on what the desk did; whoever waits for a migration hears what came of it.
+    fn report_incidents(&mut self) {
+        let Some(desk) = &mut self.desk else { return };
+        for incident in desk.incidents() {
+            let came_of_it = match &incident {
+                Incident::Migrated { pause, .. } => Some(Migration::Moved { pause: *pause }),
+                Incident::Stayed { reason, .. } => {
+                    Some(Migration::Stayed { reason: reason.clone() })
+                }
+                Incident::Recovered { .. } | Incident::FellBack { .. } | Incident::Lost { .. } => {
+                    None
+                }
+            };
+            if let Some(came_of_it) = came_of_it
+                && let Some(outcome) = self.migration.take()
+            {
+                // Whoever asked may have stopped waiting.
+                drop(outcome.send(came_of_it));
+            }
+            self.gateway.tenant_incident(&self.info, incident);
         }
     }
 
@@ -325,9 +363,7 @@ impl CallTask {
         let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let answer = desk.handle(now_ms, event).await;
         self.gateway.metrics.event_seconds.observe(asked.elapsed().as_secs_f64());
-        for incident in desk.incidents() {
-            self.gateway.tenant_incident(&self.info, incident);
-        }
+        self.report_incidents();
         match answer {
             Ok(actions) => Input::Answered(actions),
             Err(fault) => Input::TenantFailed { fault: as_call_fault(&fault) },

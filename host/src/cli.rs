@@ -4,6 +4,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use cordboard_sim::commands::{BridgeArgs, CallArgs, ModelArgs};
 
 use crate::config::{Config, Sources};
 use crate::demo::DemoArgs;
@@ -25,6 +26,19 @@ enum Command {
     Demo(DemoArgs),
     /// Check the configuration, the key, the model's session and its audio, step by step
     Doctor(DoctorArgs),
+    /// Play the carrier or the model, against any gateway or client
+    #[command(subcommand)]
+    Sim(SimCommand),
+}
+
+#[derive(Subcommand)]
+enum SimCommand {
+    /// A speech model's server (OpenAI Realtime protocol) with a voice of its own
+    Model(ModelArgs),
+    /// A phone call, or many: Twilio's webhook and media stream
+    Call(CallArgs),
+    /// A bridge from carrier to model without any tenant: the baseline for load figures
+    Bridge(BridgeArgs),
 }
 
 /// Where the settings come from.
@@ -59,6 +73,16 @@ impl Cli {
             Command::Doctor(args) => {
                 start_logging("error", std::io::stderr);
                 on_runtime(crate::doctor::run(args))
+            }
+            Command::Sim(command) => {
+                start_logging("info", std::io::stderr);
+                report(match command {
+                    SimCommand::Model(args) => on_runtime(cordboard_sim::commands::run_model(args)),
+                    SimCommand::Call(args) => on_runtime(cordboard_sim::commands::run_call(args)),
+                    SimCommand::Bridge(args) => {
+                        on_runtime(cordboard_sim::commands::run_bridge(args))
+                    }
+                })
             }
         }
     }

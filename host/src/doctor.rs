@@ -183,8 +183,11 @@ impl<F: FnMut(&Step)> Chart<F> {
                 None
             }
             Err(error) => {
-                let key =
-                    if endpoint.key.is_some() { "set; whether it is right is not known yet" } else { shape };
+                let key = if endpoint.key.is_some() {
+                    "set; whether it is right is not known yet"
+                } else {
+                    shape
+                };
                 self.enter(Step::ok("key", key));
                 self.enter(Step::failed("connect", "there is no session", vec![error.to_string()]));
                 None

@@ -18,7 +18,7 @@ use cordboard_tenant::{
 };
 use cordboard_wire::twilio::SigningKey;
 use cordboard_wire::twilio::Start;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::{Cloakroom, REDEEM_WITHIN, REMEMBER_FOR, StreamToken};
 use crate::config::{Config, PublicUrl, Trust};
@@ -89,6 +89,13 @@ pub enum Order {
     Superseded,
     /// A JSON text for the tenant.
     Command(String),
+    /// Let this version take over at the next event boundary; say what came of it.
+    Migrate {
+        /// Who is to answer.
+        to: Arc<Version>,
+        /// Dropped unused when the call ends first.
+        outcome: oneshot::Sender<Migration>,
+    },
     /// The carrier came back with the next stream of the same call, after keys were sent.
     NewStream {
         /// The new socket, `start` already read.
@@ -96,6 +103,23 @@ pub enum Order {
         /// What the new stream's `start` said.
         start: Start,
     },
+}
+
+/// What came of a call's migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Migration {
+    /// The new version answers.
+    Moved {
+        /// What the call waited for it.
+        pause: Duration,
+    },
+    /// The old version still answers.
+    Stayed {
+        /// Why.
+        reason: String,
+    },
+    /// The call was over first.
+    Ended,
 }
 
 /// A call whose stream is open.
@@ -268,6 +292,25 @@ impl Gateway {
     #[must_use]
     pub fn order(&self, call_sid: &str, order: Order) -> bool {
         lock(&self.live).get(call_sid).is_some_and(|live| live.orders.try_send(order).is_ok())
+    }
+
+    /// Lets a version take over in every live call of its tenant, and says what came of each, by call.
+    ///
+    /// Returns once every one of them has moved, stayed or ended; a call decides within seconds.
+    pub async fn migrate(&self, to: &Arc<Version>) -> Vec<(String, Migration)> {
+        let tenant = to.tenant.as_str();
+        let mut waiting = Vec::new();
+        for (call_sid, live) in lock(&self.live).iter().filter(|(_, live)| live.tenant == tenant) {
+            let (outcome, answer) = oneshot::channel();
+            // A full inbox drops the order and with it `outcome`: that call has ended, or nearly.
+            drop(live.orders.try_send(Order::Migrate { to: Arc::clone(to), outcome }));
+            waiting.push((call_sid.clone(), answer));
+        }
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        for (call_sid, answer) in waiting {
+            outcomes.push((call_sid, answer.await.unwrap_or(Migration::Ended)));
+        }
+        outcomes
     }
 
     /// How many streams are open.

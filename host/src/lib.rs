@@ -15,6 +15,7 @@ pub mod config;
 mod demo;
 pub mod doctor;
 pub mod gateway;
+mod health;
 mod metrics;
 pub mod model;
 pub mod outbound_http;

@@ -42,7 +42,8 @@ pub use guest_log::{LogLevel, LogSink, TracingLog};
 pub use instance::{Instance, InstanceConfig};
 pub use limits::{CompileLimits, Limits, MEMORY_BYTES_CEILING};
 pub use registry::{
-    AtCapacity, CallSlot, HttpPolicy, Making, Tenant, TenantError, TenantId, Tenants, Terms, Version,
+    AtCapacity, CallSlot, HttpPolicy, Making, Tenant, TenantError, TenantId, Tenants, Terms,
+    Version,
 };
 pub use rehearsal::{Flaw, Rehearsed, rehearse};
 pub use switchboard::{Line, LineError, Outlook, Parts, Switchboard, Tried};

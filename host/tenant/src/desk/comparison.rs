@@ -42,7 +42,9 @@ impl AudioOut {
             ("the model", self.to_model, newcomer.to_model),
         ];
         ways.into_iter().find(|(_, old, new)| old != new).map(|(whom, old, new)| {
-            format!("for one event the new version sends {whom} {new} bytes of audio, the old one {old}")
+            format!(
+                "for one event the new version sends {whom} {new} bytes of audio, the old one {old}"
+            )
         })
     }
 }

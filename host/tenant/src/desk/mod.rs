@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 use cordboard_call::contract::{Action, CallInfo, Event, Millis};
 
 use crate::fault::{Blame, Fault};
-pub use instances::CallAgency;
 use comparison::AudioOut;
+pub use instances::CallAgency;
 use journal::Journal;
 
 /// Caller frames both instances answer before the new one takes over: 100 ms of the call. One full
@@ -301,7 +301,11 @@ impl<A: Agency> Desk<A> {
                 return self.stayed(wanted, reason, false);
             }
             Err(fault) => {
-                self.stayed(wanted, format!("the version that answers could not save: {fault}"), false);
+                self.stayed(
+                    wanted,
+                    format!("the version that answers could not save: {fault}"),
+                    false,
+                );
                 // The next event finds nobody at the desk otherwise.
                 return self.replace_silently(now, fault).await;
             }
@@ -536,6 +540,9 @@ impl<A: Agency> Desk<A> {
 
     /// A newcomer was compared with an instance that is no more; the comparison means nothing now.
     fn drop_newcomer_after(&mut self, fault: &Fault) {
-        self.send_newcomer_away(format!("the version that answers failed meanwhile: {fault}"), false);
+        self.send_newcomer_away(
+            format!("the version that answers failed meanwhile: {fault}"),
+            false,
+        );
     }
 }

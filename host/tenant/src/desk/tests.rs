@@ -54,7 +54,11 @@ impl Guest for Adder {
     }
 
     async fn save(&mut self, _now: Millis) -> Result<Option<Vec<u8>>, Fault> {
-        if self.manner.traps_in_save { Err(trap()) } else { Ok(Some(self.sum.to_le_bytes().to_vec())) }
+        match &self.manner {
+            manner if manner.traps_in_save => Err(trap()),
+            manner if manner.has_no_handover => Ok(None),
+            _ => Ok(Some(self.sum.to_le_bytes().to_vec())),
+        }
     }
 
     async fn load(
