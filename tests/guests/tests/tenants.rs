@@ -1,0 +1,146 @@
+//! Tenants from a directory: who answers which number, and that a broken one harms no other.
+
+use std::fs;
+use std::path::Path;
+
+use cordboard_misbehaving_guests::{bytes, engine};
+use cordboard_tenant::{CompileLimits, Making, TenantError, Tenants};
+use serde_json::{Map, Value, json};
+
+#[test]
+fn without_a_directory_the_default_tenant_answers_everything() {
+    let (tenants, errors) = open(None);
+
+    assert!(errors.is_empty());
+    let tenant = tenants.for_number("+15550100");
+    assert_eq!(tenant.id().as_str(), "default");
+    assert_eq!(tenant.active().settings, r#"{"voice":"marin"}"#);
+}
+
+#[test]
+fn a_number_reaches_its_tenant_with_its_own_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        dir.path(),
+        "acme",
+        "numbers = ['+15550123']\n[settings]\nvoice = 'cedar'\nmood = 'calm'",
+    );
+    write(dir.path(), "default", "[settings]\nmood = 'plain'");
+
+    let (tenants, errors) = open(Some(dir.path()));
+
+    assert!(errors.is_empty(), "{errors:?}");
+    let acme = tenants.for_number("+15550123").active();
+    assert_eq!(acme.tenant.as_str(), "acme");
+    let settings: Value = serde_json::from_str(&acme.settings).unwrap();
+    assert_eq!(settings, json!({"voice": "cedar", "mood": "calm"}));
+    let other = tenants.for_number("+15550199").active();
+    let settings: Value = serde_json::from_str(&other.settings).unwrap();
+    assert_eq!(settings, json!({"voice": "marin", "mood": "plain"}));
+    assert_ne!(acme.name, other.name, "other settings are another version");
+    assert_eq!(acme.component.digest(), other.component.digest());
+}
+
+#[test]
+fn broken_tenants_are_reported_with_file_and_key_and_the_others_live() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sound", "component = 'own.wasm'");
+    fs::write(dir.path().join("sound/own.wasm"), bytes("exits")).unwrap();
+    write(dir.path(), "syntax", "numbers = [");
+    write(dir.path(), "number", "numbers = ['911']");
+    write(dir.path(), "missing", "component = 'nowhere.wasm'");
+    write(dir.path(), "module", "component = 'own.wasm'");
+    fs::write(dir.path().join("module/own.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    fs::create_dir(dir.path().join("Bad Name")).unwrap();
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    fs::create_dir(dir.path().join(".compiled")).unwrap();
+    fs::write(dir.path().join("notes.txt"), "not a tenant").unwrap();
+
+    let (tenants, errors) = open(Some(dir.path()));
+
+    let mut broken: Vec<_> = errors.iter().map(|e| e.tenant.as_str()).collect();
+    broken.sort_unstable();
+    assert_eq!(broken, ["Bad Name", "empty", "missing", "module", "number", "syntax"]);
+    let said = |tenant: &str| {
+        errors.iter().find(|e| e.tenant == tenant).expect("it is reported").to_string()
+    };
+    assert!(said("number").contains("tenant.toml: numbers: \"911\""), "{}", said("number"));
+    assert!(said("missing").contains("nowhere.wasm"), "{}", said("missing"));
+    assert!(said("module").contains("core module, not a component"), "{}", said("module"));
+    let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id().as_str()).collect();
+    assert_eq!(ids, ["default", "sound"]);
+    assert!(tenants.tenant("syntax").is_none());
+}
+
+#[test]
+fn a_number_belongs_to_one_tenant() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "first", "numbers = ['+15550123']");
+    write(dir.path(), "second", "numbers = ['+15550123']");
+
+    let (tenants, errors) = open(Some(dir.path()));
+
+    assert_eq!(tenants.for_number("+15550123").id().as_str(), "first");
+    assert!(errors[0].to_string().contains("already belongs to tenant `first`"), "{}", errors[0]);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_reported_and_calls_are_answered() {
+    let (tenants, errors) = open(Some(Path::new("/nowhere/at/all")));
+
+    assert!(errors[0].to_string().contains("/nowhere/at/all"), "{}", errors[0]);
+    assert_eq!(tenants.iter().count(), 1);
+}
+
+#[test]
+fn a_tenant_has_no_more_calls_than_it_may_have() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "acme", "max_calls = 2");
+    let (tenants, _) = open(Some(dir.path()));
+    let acme = tenants.tenant("acme").expect("it is there");
+
+    let first = acme.admit().unwrap();
+    let _second = acme.admit().unwrap();
+    let full = acme.admit().unwrap_err();
+    assert_eq!(full.to_string(), "tenant `acme` has its 2 calls already");
+    assert_eq!(acme.live_calls(), 2);
+
+    drop(first);
+    assert!(acme.admit().is_ok(), "a call that ended gives its place back");
+    assert!(tenants.for_number("+1").admit().is_ok(), "the others' places are their own");
+}
+
+#[test]
+fn an_unusable_default_component_is_an_error_of_its_own() {
+    let settings = Map::new();
+
+    let error = Tenants::open(None, making(&settings, b"nothing")).unwrap_err();
+
+    assert!(error.to_string().contains("not WebAssembly"), "{error}");
+}
+
+fn open(dir: Option<&Path>) -> (Tenants, Vec<TenantError>) {
+    let default_settings = Map::from_iter([("voice".to_owned(), json!("marin"))]);
+    let echoes = bytes("echoes");
+    Tenants::open(dir, making(&default_settings, &echoes)).expect("the default is sound")
+}
+
+fn making<'a>(default_settings: &'a Map<String, Value>, default_component: &'a [u8]) -> Making<'a> {
+    const LIMITS: &CompileLimits = &CompileLimits {
+        component_bytes_max: 32 << 20,
+        compile_deadline: std::time::Duration::from_secs(600),
+    };
+    Making {
+        engine: engine(),
+        limits: LIMITS,
+        cache: None,
+        default_component,
+        default_settings,
+        max_calls: 10,
+    }
+}
+
+fn write(dir: &Path, tenant: &str, manifest: &str) {
+    fs::create_dir_all(dir.join(tenant)).unwrap();
+    fs::write(dir.join(tenant).join("tenant.toml"), manifest).unwrap();
+}
