@@ -25,8 +25,12 @@ use crate::speech;
 
 const FRAME: Duration = Duration::from_millis(20);
 
-/// Silence after the signal, so that what is under way can come back.
+/// Silence after the signal, so that what is under way can come back: at least this, and as much as
+/// [`TAIL_FRAMES_MAX`] while traced frames are still missing.
 const TAIL_FRAMES: u64 = 75;
+
+/// A frame that has not come back ten seconds after the last one was sent is lost.
+const TAIL_FRAMES_MAX: u64 = 500;
 
 /// A receiver that knows its audio arrives in real time holds so much before it plays: 60 ms.
 const JITTER_BUFFER_SAMPLES: u64 = 480;
@@ -151,7 +155,12 @@ impl<'a> Call<'a> {
         let first = self.began + self.plan.media_after;
         let frames = (self.plan.length.as_millis() / 20) as u64;
         let mut n = 0;
-        while n < frames + TAIL_FRAMES {
+        loop {
+            let missing = figures.traced > u64::from(self.next_index);
+            let tail = if missing { TAIL_FRAMES_MAX } else { TAIL_FRAMES };
+            if n >= frames + tail {
+                break;
+            }
             let due = first + FRAME * u32::try_from(n).unwrap_or(u32::MAX);
             tokio::select! {
                 biased;
