@@ -82,8 +82,7 @@ async fn answer(gateway: Arc<Gateway>, carrier: CarrierSocket, promised: Promise
         tenant = %promised.seat.version().tenant,
         version = promised.seat.version().name,
     );
-    let tenant = promised.seat.version().tenant.to_string();
-    let orders = gateway.enter(&start.call_sid, &tenant, &start.stream_sid);
+    let orders = gateway.enter(&start.call_sid, promised.seat.version(), &start.stream_sid);
     let (call_sid, stream_sid) = (start.call_sid.clone(), start.stream_sid.clone());
     // Leaves the list even if the task is dropped or panics.
     let _entry = Entry { gateway: &gateway, call_sid: &call_sid, stream_sid: &stream_sid };

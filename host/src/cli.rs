@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::future::Future;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -9,6 +10,8 @@ use cordboard_sim::commands::{BridgeArgs, CallArgs, ModelArgs};
 use crate::config::{Config, Sources};
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
+use crate::operator_cli::OperatorCommand;
+use crate::serve::Watch;
 
 /// Answers phone calls with a speech model; each customer's logic is a WebAssembly component.
 #[derive(Parser)]
@@ -26,6 +29,8 @@ enum Command {
     Demo(DemoArgs),
     /// Check the configuration, the key, the model's session and its audio, step by step
     Doctor(DoctorArgs),
+    #[command(flatten)]
+    Operator(OperatorCommand),
     /// Play the carrier or the model, against any gateway or client
     #[command(subcommand)]
     Sim(SimCommand),
@@ -47,6 +52,10 @@ pub struct ServeArgs {
     /// The configuration file; without it, ./cordboard.toml if there is one
     #[arg(long, value_name = "FILE")]
     pub config: Option<std::path::PathBuf>,
+
+    /// Deploy a tenant's files whenever they change, and move its running calls to them
+    #[arg(long)]
+    watch: bool,
 }
 
 impl Cli {
@@ -55,10 +64,11 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Serve(args) => {
+                let watch = if args.watch { Watch::Yes } else { Watch::No };
                 match Config::load(&Sources::from_process(args.config.as_deref())) {
                     Ok(config) => {
                         start_logging(&config.log, std::io::stdout);
-                        report(on_runtime(crate::serve::serve(config)))
+                        report(on_runtime(crate::serve::serve(config, watch)))
                     }
                     Err(problems) => {
                         eprintln!("{problems}");
@@ -66,6 +76,7 @@ impl Cli {
                     }
                 }
             }
+            Command::Operator(command) => on_runtime(command.run()),
             Command::Demo(args) => {
                 start_logging("warn", std::io::stderr);
                 report(on_runtime(crate::demo::run(args)))
@@ -115,5 +126,7 @@ where
 {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).init();
+    // Colours are for people; a file or a collector gets plain text.
+    let colours = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours).init();
 }

@@ -45,6 +45,8 @@ pub struct Config {
     pub voice: Option<String>,
     /// Caps on calls.
     pub calls: Calls,
+    /// The operators' own interface.
+    pub admin: Admin,
     /// The operator's secrets for tenants' HTTP requests, by name.
     pub secrets: BTreeMap<String, Secret>,
     /// What should be looked at, though it works.
@@ -88,6 +90,26 @@ pub struct Calls {
     pub length_max: Duration,
     /// How long running calls may go on after SIGTERM.
     pub drain_deadline: Duration,
+}
+
+/// Who may deploy and look after calls, and where they ask.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where the admin API is served; on this machine alone unless the operator says otherwise.
+    pub listen: SocketAddr,
+    /// Who may ask. Without any the admin API is not served.
+    pub tokens: Vec<AdminToken>,
+}
+
+/// One operator.
+#[derive(Debug, Clone)]
+pub struct AdminToken {
+    /// What the audit log calls them.
+    pub who: String,
+    /// The one tenant they look after; none for all of them.
+    pub tenant: Option<String>,
+    /// What they show.
+    pub secret: Secret,
 }
 
 /// Whom to believe that a request is the carrier's.
@@ -222,6 +244,7 @@ impl Reader<'_> {
             model: self.model(),
             voice: self.text(&keys::MODEL_VOICE),
             calls: self.calls(),
+            admin: self.admin(),
             secrets: self.secrets(),
             warnings: Vec::new(),
         };
@@ -347,6 +370,46 @@ impl Reader<'_> {
                 .number(&keys::DRAIN_DEADLINE, 0, 86_400)
                 .map_or(DRAIN_DEADLINE, seconds),
         }
+    }
+
+    fn admin(&mut self) -> Admin {
+        let listen = self.parsed(&keys::ADMIN_LISTEN, |text| {
+            text.parse().map_err(|_| "not an address with a port".into())
+        });
+        let mut tokens: Vec<AdminToken> = (self.text(&keys::ADMIN_TOKEN).into_iter())
+            .map(|text| AdminToken {
+                who: "admin".to_owned(),
+                tenant: None,
+                secret: Secret::new(text),
+            })
+            .collect();
+        for (who, token) in self.sources.free_table("admin.tokens") {
+            tokens.push(AdminToken {
+                who: who.to_owned(),
+                tenant: None,
+                secret: Secret::new(token),
+            });
+        }
+        for (tenant, token) in self.sources.free_table("admin.tenant_tokens") {
+            tokens.push(AdminToken {
+                who: format!("tenant {tenant}"),
+                tenant: Some(tenant.to_owned()),
+                secret: Secret::new(token),
+            });
+        }
+        for token in &tokens {
+            if token.secret.expose().len() < ADMIN_TOKEN_BYTES_MIN {
+                let what = format!(
+                    "shorter than {ADMIN_TOKEN_BYTES_MIN} characters. Write {}",
+                    keys::ADMIN_TOKEN.write
+                );
+                self.problems
+                    .0
+                    .push(Problem::new(format!("the admin token of {}", token.who), what));
+            }
+        }
+        let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)));
+        Admin { listen, tokens }
     }
 
     fn secrets(&mut self) -> BTreeMap<String, Secret> {
@@ -496,6 +559,10 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// A token travels with every request and is never rotated by itself, so it must not be guessed.
+const ADMIN_TOKEN_BYTES_MIN: usize = 16;
+/// Beside the one for calls.
+const ADMIN_PORT: u16 = 8081;
 /// What most hosting services forward to.
 const PORT: u16 = 8080;
 /// What the load test shows one core to carry with room to spare.

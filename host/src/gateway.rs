@@ -4,6 +4,7 @@
 //! own nothing of each other: the webhook that promises a call, the stream that redeems it, the
 //! operator who wants to end it. Ownership can not join those; a short lock can.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +14,8 @@ use anyhow::Context as _;
 use axum::extract::ws::WebSocket;
 use cordboard_call::contract::{CallInfo, Publication};
 use cordboard_tenant::{
-    CallSlot, CompileLimits, CompiledCache, Engine, EngineConfig, Incident, Making, Tenant,
-    TenantError, Tenants, Version,
+    CallSlot, CompileLimits, CompiledCache, Engine, EngineConfig, Incident, Line, Parts,
+    Switchboard, Version,
 };
 use cordboard_wire::twilio::SigningKey;
 use cordboard_wire::twilio::Start;
@@ -122,10 +123,25 @@ pub enum Migration {
     Ended,
 }
 
+/// A live call, as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallSeen {
+    /// The carrier's id of the call.
+    pub call_sid: String,
+    /// The tenant's id.
+    pub tenant: String,
+    /// Which version answers it now.
+    pub version: String,
+    /// How long its stream has been open.
+    pub age: Duration,
+}
+
 /// A call whose stream is open.
 pub struct Live {
     /// The tenant's id.
     pub tenant: String,
+    /// Which version answers it now.
+    pub version: String,
     /// When the stream began.
     pub since: Instant,
     /// Which of several streams of one call this is.
@@ -140,7 +156,7 @@ pub struct Gateway {
     /// Runs components.
     pub engine: Engine,
     /// Who answers which number.
-    pub tenants: Tenants,
+    pub tenants: Switchboard,
     /// The speech model to connect to.
     pub model: Arc<ModelEndpoint>,
     /// Counters.
@@ -212,7 +228,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Which cap is reached.
-    pub fn take_seat(&self, tenant: &Arc<Tenant>) -> Result<Seat, Full> {
+    pub fn take_seat(&self, line: &Line, call_sid: &str) -> Result<Seat, Full> {
         let most = self.config.calls.max;
         self.taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
@@ -220,7 +236,7 @@ impl Gateway {
             })
             .map_err(|_| Full::Process)?;
         let process = Place(Arc::clone(&self.taken));
-        let slot = tenant.admit().map_err(|_| Full::Tenant)?;
+        let slot = line.admit(call_sid).map_err(|_| Full::Tenant)?;
         Ok(Seat { slot, _process: process })
     }
 
@@ -261,10 +277,16 @@ impl Gateway {
     }
 
     /// Enters a call in the list of live ones. An older stream of the same call is told to end.
-    pub fn enter(&self, call_sid: &str, tenant: &str, stream_sid: &str) -> mpsc::Receiver<Order> {
+    pub fn enter(
+        &self,
+        call_sid: &str,
+        version: &Version,
+        stream_sid: &str,
+    ) -> mpsc::Receiver<Order> {
         let (orders, inbox) = mpsc::channel(COMMANDS_WAITING);
         let live = Live {
-            tenant: tenant.to_owned(),
+            tenant: version.tenant.to_string(),
+            version: version.name.clone(),
             since: Instant::now(),
             stream_sid: stream_sid.to_owned(),
             orders,
@@ -313,6 +335,32 @@ impl Gateway {
         outcomes
     }
 
+    /// The live calls, in no order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<CallSeen> {
+        let live = lock(&self.live);
+        let seen = live.iter().map(|(call_sid, live)| CallSeen {
+            call_sid: call_sid.clone(),
+            tenant: live.tenant.clone(),
+            version: live.version.clone(),
+            age: live.since.elapsed(),
+        });
+        seen.collect()
+    }
+
+    /// Whose call this is, if it is live.
+    #[must_use]
+    pub fn tenant_of(&self, call_sid: &str) -> Option<String> {
+        lock(&self.live).get(call_sid).map(|live| live.tenant.clone())
+    }
+
+    /// Notes that another version answers a call now.
+    pub fn note_version(&self, call_sid: &str, version: &str) {
+        if let Some(live) = lock(&self.live).get_mut(call_sid) {
+            version.clone_into(&mut live.version);
+        }
+    }
+
     /// How many streams are open.
     #[must_use]
     pub fn calls_live(&self) -> usize {
@@ -330,6 +378,7 @@ impl Gateway {
                 "tenant-recovered"
             }
             Incident::FellBack { from, to, fault } => {
+                self.note_version(&call.call_id, &to.name);
                 tracing::error!(
                     tenant = call.tenant, from = from.name, to = to.name, %fault,
                     "a version fails over and over; the one before it carries on"
@@ -344,6 +393,7 @@ impl Gateway {
                 "tenant-lost"
             }
             Incident::Migrated { from, to, pause, state_bytes } => {
+                self.note_version(&call.call_id, &to.name);
                 tracing::info!(
                     tenant = call.tenant,
                     from = from.name,
@@ -453,10 +503,16 @@ impl Drop for Place {
 async fn open_tenants(
     config: &Config,
     engine: &Engine,
-) -> anyhow::Result<(Tenants, Vec<TenantError>)> {
+) -> anyhow::Result<(Switchboard, Vec<String>)> {
     let mut settings = serde_json::Map::new();
     if let Some(voice) = &config.voice {
         settings.insert("voice".to_owned(), voice.clone().into());
+    }
+    // Where somebody may deploy there must be a place for it.
+    if !config.admin.tokens.is_empty() {
+        std::fs::create_dir_all(&config.tenants_dir).with_context(|| {
+            format!("can not make {} (tenants_dir)", config.tenants_dir.display())
+        })?;
     }
     let dir = config.tenants_dir.is_dir().then(|| config.tenants_dir.clone());
     let calls = u32::try_from(config.calls.max_per_tenant).unwrap_or(u32::MAX);
@@ -464,15 +520,15 @@ async fn open_tenants(
     let opened = tokio::task::spawn_blocking(move || {
         let cache =
             dir.as_deref().map(|dir| CompiledCache::open(&dir.join(".cache"))).transpose()?;
-        let making = Making {
-            engine: &engine,
-            limits: &CompileLimits::default(),
-            cache: cache.as_ref(),
-            default_component: DEFAULT_TENANT,
-            default_settings: &settings,
+        let parts = Parts {
+            engine,
+            limits: CompileLimits::default(),
+            cache,
+            default_component: Cow::Borrowed(DEFAULT_TENANT),
+            default_settings: settings,
             max_calls: calls,
         };
-        anyhow::Ok(Tenants::open(dir.as_deref(), making)?)
+        anyhow::Ok(Switchboard::open(dir.as_deref(), parts)?)
     });
     opened.await.context("reading the tenants directory did not end")?
 }

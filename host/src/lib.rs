@@ -8,6 +8,7 @@
 //! the call when that stream comes, and [`gateway`] is what calls share. [`RealtimeConnection`] is the
 //! model's side for programs without a telephone.
 
+pub mod admin;
 mod admission;
 mod call_task;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod gateway;
 mod health;
 mod metrics;
 pub mod model;
+mod operator_cli;
 pub mod outbound_http;
 pub mod rest;
 pub mod secret;

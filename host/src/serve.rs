@@ -12,8 +12,10 @@ use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::webhook;
@@ -21,11 +23,20 @@ use crate::webhook;
 /// How often promises whose stream never came are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
+/// Whether changed files of tenants are deployed as they change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// They are deployed by command.
+    No,
+    /// For a tenant's author: what was saved is heard in the next sentence.
+    Yes,
+}
+
 /// Answers calls until SIGTERM or SIGINT, then drains.
 ///
 /// # Errors
 /// Whatever keeps the gateway from starting, in words an operator can act on.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(config: Config, watch: Watch) -> anyhow::Result<()> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -37,10 +48,27 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     info!(
         listen = %listener.local_addr().unwrap_or(listen),
         public_url = gateway.origin.as_ref().map(|origin| origin.http("")),
-        tenants = gateway.tenants.iter().count(),
+        tenants = gateway.tenants.lines().count(),
         model = gateway.model.model,
         "answering calls"
     );
+    let mut beside = JoinSet::new();
+    if gateway.config.admin.tokens.is_empty() {
+        info!("the admin API is off: set CORDBOARD_ADMIN_TOKEN to deploy while calls run");
+    } else {
+        let admin = Admin::open(Arc::clone(&gateway))?;
+        let listen = gateway.config.admin.listen;
+        let listener = TcpListener::bind(listen).await.with_context(|| {
+            format!("the admin API can not listen on {listen}: is another program there? (CORDBOARD_ADMIN_LISTEN)")
+        })?;
+        info!(listen = %listener.local_addr().unwrap_or(listen), "serving the admin API");
+        // What it ends with is said nowhere: without it calls go on, and who asks sees that nobody answers.
+        beside.spawn(async move { drop(axum::serve(listener, admin.router()).await) });
+    }
+    if watch == Watch::Yes {
+        info!(dir = %gateway.config.tenants_dir.display(), "watching the tenants' files");
+        beside.spawn(admin::watch(Arc::clone(&gateway)));
+    }
     let drained = Arc::clone(&gateway);
     run(gateway, listener, async move {
         until_told_to_stop().await;

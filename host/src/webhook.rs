@@ -12,7 +12,7 @@ use axum::extract::{Path, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use cordboard_tenant::Tenant;
+use cordboard_tenant::Line;
 use cordboard_wire::twilio::{
     self, CallDirection, ConnectStream, Rejection, StreamEvent, StreamStatus, Transport, Webhook,
     WebhookError,
@@ -51,8 +51,8 @@ async fn incoming_call(State(gateway): State<Arc<Gateway>>, request: Request) ->
             Ok(both) => both,
             Err(refused) => return refused.into_response(),
         };
-    let tenant = gateway.tenants.for_number(webhook.to.as_deref().unwrap_or_default());
-    promise(&gateway, webhook, &origin, tenant)
+    let line = gateway.tenants.for_number(webhook.to.as_deref().unwrap_or_default());
+    promise(&gateway, webhook, &origin, line)
 }
 
 async fn incoming_call_for_tenant(
@@ -65,21 +65,16 @@ async fn incoming_call_for_tenant(
             Ok(both) => both,
             Err(refused) => return refused.into_response(),
         };
-    let Some(tenant) = gateway.tenants.tenant(&tenant) else {
+    let Some(line) = gateway.tenants.line(&tenant) else {
         gateway.metrics.refuse("unknown-tenant");
         warn!(call = webhook.call_sid, "a call was turned away: no tenant has the id in its path");
         return (StatusCode::NOT_FOUND, "no tenant has this id\n").into_response();
     };
-    promise(&gateway, webhook, &origin, tenant)
+    promise(&gateway, webhook, &origin, line)
 }
 
 /// Answers with TwiML that connects the call to us, and starts connecting the model.
-fn promise(
-    gateway: &Arc<Gateway>,
-    webhook: Webhook,
-    origin: &PublicUrl,
-    tenant: &Arc<Tenant>,
-) -> Response {
+fn promise(gateway: &Arc<Gateway>, webhook: Webhook, origin: &PublicUrl, line: &Line) -> Response {
     let earlier = webhook.idempotency_token.as_deref().and_then(|key| gateway.earlier_answer(key));
     if let Some(twiml) = earlier {
         return xml(twiml);
@@ -89,14 +84,14 @@ fn promise(
         return (StatusCode::SERVICE_UNAVAILABLE, "draining: send new calls elsewhere\n")
             .into_response();
     }
-    let seat = match gateway.take_seat(tenant) {
+    let seat = match gateway.take_seat(line, &webhook.call_sid) {
         Ok(seat) => seat,
         Err(full) => {
             gateway.metrics.refuse(match full {
                 Full::Process => "process-full",
                 Full::Tenant => "tenant-full",
             });
-            warn!(tenant = %tenant.id(), ?full, "a call was turned away: busy");
+            warn!(tenant = %line.id(), ?full, "a call was turned away: busy");
             return xml(twilio::reject(Rejection::Busy));
         }
     };
@@ -106,7 +101,7 @@ fn promise(
             return broken(gateway, &format!("no randomness for a stream token: {error}"));
         }
     };
-    let parameters = [("tenant".to_owned(), tenant.id().to_string())];
+    let parameters = [("tenant".to_owned(), line.id().to_string())];
     let paths = StreamPaths::new(origin, &token);
     let twiml =
         match twilio::connect_stream(&ConnectStream { parameters: &parameters, ..paths.connect() })
@@ -114,7 +109,7 @@ fn promise(
             Ok(twiml) => twiml,
             Err(error) => return broken(gateway, &error.to_string()),
         };
-    info!(call = webhook.call_sid, tenant = %tenant.id(), version = seat.version().name, "a call comes in");
+    info!(call = webhook.call_sid, tenant = %line.id(), version = seat.version().name, "a call comes in");
     let promised = Promised {
         model: Connecting::begin(Arc::clone(&gateway.model)),
         call_sid: webhook.call_sid,

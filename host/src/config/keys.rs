@@ -73,10 +73,19 @@ keys! {
         "seconds from 10 to 86400"
     DRAIN_DEADLINE "calls.drain_deadline_s" "CORDBOARD_DRAIN_DEADLINE_S"
         "seconds from 0 to 86400"
+
+    ADMIN_LISTEN "admin.listen" "CORDBOARD_ADMIN_LISTEN"
+        "an address with a port that callers do not reach, for example 127.0.0.1:8081"
+    ADMIN_TOKEN "admin.token" "CORDBOARD_ADMIN_TOKEN"
+        "a text of at least 16 characters nobody can guess, for example from `openssl rand -hex 24`"
 }
 
 /// Tables of `cordboard.toml` whose keys the operator chooses.
-pub(super) const FREE_TABLES: &[&str] = &["model.headers", "secrets"];
+pub(super) const FREE_TABLES: &[&str] =
+    &["model.headers", "secrets", "admin.tokens", "admin.tenant_tokens"];
+
+/// Environment variables that are ours and no settings of a gateway: where the operator's commands go.
+pub(super) const OF_COMMANDS: &[&str] = &["CORDBOARD_ADMIN_URL"];
 
 /// Environment variables with this prefix are the operator's secrets for tenants' HTTP requests.
 pub(super) const SECRET_PREFIX: &str = "CORDBOARD_SECRET_";

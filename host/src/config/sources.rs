@@ -150,7 +150,9 @@ impl Sources {
     /// Returns names in the environment and `.env` that look like ours and mean nothing.
     pub(super) fn stray_names(&self) -> Vec<String> {
         let known = |name: &str| {
-            name.starts_with(keys::SECRET_PREFIX) || keys::ALL.iter().any(|key| key.env == name)
+            name.starts_with(keys::SECRET_PREFIX)
+                || keys::OF_COMMANDS.contains(&name)
+                || keys::ALL.iter().any(|key| key.env == name)
         };
         (self.environment.keys().chain(self.dotenv.keys()))
             .filter(|name| name.starts_with("CORDBOARD_") && !known(name))

@@ -46,6 +46,6 @@ pub use registry::{
     Version,
 };
 pub use rehearsal::{Flaw, Rehearsed, rehearse};
-pub use switchboard::{Line, LineError, Outlook, Parts, Switchboard, Tried};
+pub use switchboard::{Line, LineError, Outlook, Parts, Switchboard};
 pub use ticker::Heartbeat;
 pub use vet::VetError;

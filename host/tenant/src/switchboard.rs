@@ -86,14 +86,6 @@ struct Standing {
     ready: BTreeMap<VersionName, Arc<Version>>,
 }
 
-/// A component that was vetted and compiled on a tenant's present terms, and stands nowhere yet.
-#[derive(Debug)]
-pub struct Tried<'a> {
-    /// The version it would be, but for its name.
-    pub version: Version,
-    bytes: &'a [u8],
-}
-
 /// Why a line was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
@@ -272,45 +264,60 @@ impl Line {
         }
     }
 
-    /// Vets and compiles a component with the settings and limits that `tenant.toml` has now.
+    /// Vets and compiles a component with the settings and limits that `tenant.toml` has now. The version has no
+    /// name yet and stands nowhere: rehearse with it, then stage it.
     ///
     /// # Errors
     ///
     /// The component can not be a tenant, or `tenant.toml` is wrong.
-    pub fn try_out<'a>(&self, component: &'a [u8]) -> Result<Tried<'a>, LineError> {
+    pub fn try_out(&self, component: &[u8]) -> Result<Version, LineError> {
         let terms = self.terms()?;
         let (compiled, settings) = (self.compile(component)?, terms.settings.clone());
-        let version = self.version("a rehearsal".to_owned(), compiled, settings, terms);
-        Ok(Tried { version, bytes: component })
+        Ok(self.version("unnamed".to_owned(), compiled, settings, terms))
     }
 
-    /// Puts a component that was tried out on the shelf. It answers nothing yet.
+    /// Puts a version that was tried out on the shelf, under a name. It answers nothing yet.
     ///
     /// # Errors
     ///
     /// See [`LineError`]; the shelf is as it was.
+    ///
+    /// # Panics
+    ///
+    /// When the bytes are not those the version was tried out with.
     pub fn stage(
         &self,
-        tried: Tried<'_>,
+        tried: &Version,
+        component: &[u8],
         by: &str,
         note: &str,
-    ) -> Result<(Arc<Version>, Staged), LineError> {
+    ) -> Result<Staged, LineError> {
+        assert_eq!(
+            crate::Digest::of(component),
+            *tried.component.digest(),
+            "tried out other bytes"
+        );
         let place = self.place.as_ref().ok_or(LineError::NoPlace)?;
-        let Tried { mut version, bytes } = tried;
         let _deploying = lock(&self.deploying);
         self.shelve_what_answers(place)?;
         place.make_folder()?;
         let when = When::from(SystemTime::now());
-        let upload = Upload { component: bytes, settings: &version.settings, when, by, note };
+        let upload = Upload { component, settings: &tried.settings, when, by, note };
         let (changed, staged) = place.shelf.stage(&upload)?;
-        version.name = staged.name().to_string();
-        let version = Arc::new(version);
+        let version = Version {
+            name: staged.name().to_string(),
+            tenant: tried.tenant.clone(),
+            component: tried.component.clone(),
+            settings: tried.settings.clone(),
+            limits: Arc::clone(&tried.limits),
+            http: tried.http.clone(),
+        };
         let mut ready = self.standing().ready.clone();
         ready.retain(|&name, _| changed.after.entry(name).is_some());
         // It is not compiled again when it is activated in a moment.
-        ready.insert(staged.name(), Arc::clone(&version));
+        ready.insert(staged.name(), Arc::new(version));
         *lock(&self.standing) = Arc::new(Standing { registry: changed.after, ready });
-        Ok((version, staged))
+        Ok(staged)
     }
 
     /// Applies one of the [`Registry`]'s rules: gets ready what the new state needs, writes it, and lets new
@@ -405,9 +412,9 @@ impl Line {
 
     fn deploy_folder(&self, component: &[u8]) -> Result<Option<Arc<Version>>, LineError> {
         let tried = self.try_out(component)?;
-        let (version, staged) = self.stage(tried, BY_FOLDER, "its files changed")?;
+        let staged = self.stage(&tried, component, BY_FOLDER, "its files changed")?;
         let changed = self.change(|registry| registry.activate(staged.name(), Force::No))?;
-        Ok((changed.before.active() != changed.after.active()).then_some(version))
+        Ok((changed.before.active() != changed.after.active()).then(|| self.active()))
     }
 
     fn shelve_what_answers(&self, place: &Place) -> Result<(), LineError> {

@@ -116,7 +116,10 @@ impl Tenant {
     /// # Errors
     ///
     /// As [`Tenant::admit`].
-    pub(crate) fn admit_to(self: &Arc<Self>, version: Arc<Version>) -> Result<CallSlot, AtCapacity> {
+    pub(crate) fn admit_to(
+        self: &Arc<Self>,
+        version: Arc<Version>,
+    ) -> Result<CallSlot, AtCapacity> {
         self.live
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
                 (live < self.max_calls).then_some(live + 1)

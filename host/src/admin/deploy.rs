@@ -1,0 +1,441 @@
+//! Versions: which there are, which one answers, and how that changes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequest as _, Path, Query, Request, State};
+use axum::{Extension, Json};
+use cordboard_tenant::shelf::limits::COMPONENT_BYTES_MAX;
+use cordboard_tenant::shelf::{
+    Changed, Entry, Force, Part, Policy, Refused, Registry, Share, Staged, VersionName,
+};
+use cordboard_tenant::{Line, rehearse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::access::Operator;
+use super::problem::Problem;
+use super::{Admin, Answer, Body, blocking, read, taken};
+use crate::gateway::{Gateway, Migration};
+
+/// The tenants this operator may see.
+pub(super) async fn tenants(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+) -> Answer {
+    let lines = admin.gateway.tenants.lines().filter(|line| operator.may_touch(line.id().as_str()));
+    let tenants: Vec<Value> = lines.map(|line| summary(line)).collect();
+    Ok(Json(json!({ "tenants": tenants })))
+}
+
+/// A tenant's versions. The shelf is read again first, so this is also how a repair by hand is taken up.
+pub(super) async fn versions(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    Path(tenant): Path<String>,
+) -> Answer {
+    let line = admin.line(&operator, &tenant)?;
+    let fresh = Arc::clone(&line);
+    let registry = blocking(move || fresh.reread()).await??;
+    let versions: Vec<Value> =
+        registry.entries().iter().map(|entry| shown(entry, &registry)).collect();
+    let mut answer = summary(&line);
+    answer["versions"] = versions.into();
+    Ok(Json(answer))
+}
+
+/// What is to happen with an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+enum Then {
+    /// It stands on the shelf.
+    #[default]
+    Stage,
+    /// It answers all new calls.
+    Activate,
+    /// It answers a share of them.
+    Canary,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeployQuery {
+    #[serde(default)]
+    then: Then,
+    percent: Option<u8>,
+    running: Option<String>,
+    #[serde(default)]
+    force: bool,
+    #[serde(default)]
+    note: String,
+}
+
+/// Takes a component, vets and compiles it, rehearses a call with it, and puts it on the shelf; then it is
+/// active, a canary, or waits.
+pub(super) async fn deploy(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    Path(tenant): Path<String>,
+    query: Result<Query<DeployQuery>, QueryRejection>,
+    request: Request,
+) -> Answer {
+    let line = admin.line(&operator, &tenant)?;
+    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let share = match (query.then, query.percent) {
+        (Then::Canary, Some(percent)) => Some(share(percent)?),
+        (Then::Canary, None) => {
+            return Err(Problem::bad_request("a canary needs its `percent`, 1 to 99"));
+        }
+        (Then::Stage | Then::Activate, None) => None,
+        (Then::Stage | Then::Activate, Some(_)) => {
+            return Err(Problem::bad_request("`percent` goes with `then=canary`"));
+        }
+    };
+    let running = running(query.running.as_deref())?;
+    let _place =
+        admin.uploads.acquire().await.map_err(|_| Problem::ours("the gateway is closing"))?;
+    // Read only now, so that waiting uploads wait outside of this process's memory.
+    let body: Body = Bytes::from_request(request, &()).await;
+    let component = taken(body, COMPONENT_BYTES_MAX)?;
+
+    let details = json!({
+        "bytes": component.len(), "then": format!("{:?}", query.then).to_lowercase(),
+        "percent": query.percent, "force": query.force, "note": query.note,
+    });
+    let (gateway, by) = (Arc::clone(&admin.gateway), operator.who.clone());
+    let force = if query.force { Force::Yes } else { Force::No };
+    let work = async move {
+        let began = Instant::now();
+        let deployed = Deployed::put_on_the_shelf(&line, component, by, query.note).await?;
+        let Deployed { staged, has_handover, compiled_in, rehearsed } = deployed;
+        let name = staged.name();
+        let mut answer = json!({
+            "tenant": line.id().as_str(),
+            "version": name.to_string(),
+            "new": matches!(staged, Staged::New(_)),
+            "has_handover": has_handover,
+            "compiled_in_ms": millis(compiled_in),
+            "rehearsed_in_ms": millis(rehearsed),
+        });
+        match (query.then, share) {
+            (Then::Stage, _) => {}
+            (Then::Canary, Some(share)) => {
+                change(&line, move |registry| registry.candidate(name, share, force)).await?;
+            }
+            (Then::Activate | Then::Canary, _) => {
+                let changed = change(&line, move |registry| registry.activate(name, force)).await?;
+                answer["live_in_ms"] = millis(began.elapsed()).into();
+                if migrates(running, &changed) {
+                    answer["migration"] = migrate_all(&gateway, &line).await?;
+                }
+            }
+        }
+        answer["part"] = part(&line.outlook().registry, name);
+        Ok(answer)
+    };
+    admin.audited(&operator, &tenant, "deploy", details, work).await
+}
+
+/// What came of putting a component on the shelf.
+struct Deployed {
+    staged: Staged,
+    has_handover: bool,
+    compiled_in: Duration,
+    rehearsed: Duration,
+}
+
+impl Deployed {
+    async fn put_on_the_shelf(
+        line: &Arc<Line>,
+        component: Bytes,
+        by: String,
+        note: String,
+    ) -> Result<Self, Problem> {
+        let began = Instant::now();
+        let (trying, bytes) = (Arc::clone(line), component.clone());
+        let version = Arc::new(blocking(move || trying.try_out(&bytes)).await??);
+        let compiled_in = began.elapsed();
+        let rehearsed = Box::pin(rehearse(&version)).await?.took;
+        let (staging, tried) = (Arc::clone(line), Arc::clone(&version));
+        let staged = blocking(move || staging.stage(&tried, &component, &by, &note)).await??;
+        let has_handover = version.component.has_handover();
+        Ok(Self { staged, has_handover, compiled_in, rehearsed })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Activate {
+    version: String,
+    #[serde(default)]
+    force: bool,
+    running: Option<String>,
+}
+
+/// Gives a version on the shelf all new calls.
+pub(super) async fn activate(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    Path(tenant): Path<String>,
+    body: Body,
+) -> Answer {
+    let line = admin.line(&operator, &tenant)?;
+    let Activate { version, force, running: then } = read(body)?;
+    let (name, then) = (named(&version)?, running(then.as_deref())?);
+    let details = json!({ "version": version, "force": force });
+    let force = if force { Force::Yes } else { Force::No };
+    let gateway = Arc::clone(&admin.gateway);
+    let work = switch(gateway, line, then, move |registry| registry.activate(name, force));
+    admin.audited(&operator, &tenant, "activate", details, work).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Canary {
+    version: String,
+    percent: u8,
+    #[serde(default)]
+    force: bool,
+}
+
+/// Gives a version on the shelf a share of the new calls.
+pub(super) async fn canary(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    Path(tenant): Path<String>,
+    body: Body,
+) -> Answer {
+    let line = admin.line(&operator, &tenant)?;
+    let Canary { version, percent, force } = read(body)?;
+    let (name, share) = (named(&version)?, share(percent)?);
+    let details = json!({ "version": version, "percent": percent, "force": force });
+    let force = if force { Force::Yes } else { Force::No };
+    let work = async move {
+        change(&line, move |registry| registry.candidate(name, share, force)).await?;
+        Ok(summary(&line))
+    };
+    admin.audited(&operator, &tenant, "canary", details, work).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Promote {
+    running: Option<String>,
+}
+
+/// Gives the canary all new calls.
+pub(super) async fn promote(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    Path(tenant): Path<String>,
+    body: Body,
+) -> Answer {
+    let line = admin.line(&operator, &tenant)?;
+    let Promote { running: then } = read(body)?;
+    let then = running(then.as_deref())?;
+    let work = switch(Arc::clone(&admin.gateway), line, then, Registry::promote);
+    admin.audited(&operator, &tenant, "promote", json!({}), work).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    reason: Option<String>,
+    running: Option<String>,
+}
+
+/// Takes the latest step back: the canary, or the active version. Calls that run on what was taken back
+/// move with it unless they are to stay.
+pub(super) async fn rollback(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    Path(tenant): Path<String>,
+    body: Body,
+) -> Answer {
+    let line = admin.line(&operator, &tenant)?;
+    let Rollback { reason, running: then } = read(body)?;
+    let then = running(then.as_deref())?.or(Some(Policy::Migrate));
+    let reason = reason.unwrap_or_else(|| format!("by {}", operator.who));
+    let details = json!({ "reason": reason });
+    let work =
+        switch(Arc::clone(&admin.gateway), line, then, move |registry| registry.rollback(&reason));
+    admin.audited(&operator, &tenant, "rollback", details, work).await
+}
+
+/// Moves the tenant's running calls to the version that a new call would get.
+pub(super) async fn migrate(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    Path(tenant): Path<String>,
+) -> Answer {
+    let line = admin.line(&operator, &tenant)?;
+    let gateway = Arc::clone(&admin.gateway);
+    let work = async move {
+        let mut answer = summary(&line);
+        answer["migration"] = migrate_all(&gateway, &line).await?;
+        Ok(answer)
+    };
+    admin.audited(&operator, &tenant, "migrate", json!({}), work).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetPolicy {
+    policy: String,
+}
+
+/// Decides what running calls do at the next activation.
+pub(super) async fn policy(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    Path(tenant): Path<String>,
+    body: Body,
+) -> Answer {
+    let line = admin.line(&operator, &tenant)?;
+    let SetPolicy { policy } = read(body)?;
+    let wanted: Policy = parsed(&policy)?;
+    let details = json!({ "policy": policy });
+    let work = async move {
+        change(&line, move |registry| Ok(registry.set_policy(wanted))).await?;
+        Ok(summary(&line))
+    };
+    admin.audited(&operator, &tenant, "policy", details, work).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Retire {
+    version: String,
+}
+
+/// Takes a version off the shelf.
+pub(super) async fn retire(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    Path(tenant): Path<String>,
+    body: Body,
+) -> Answer {
+    let line = admin.line(&operator, &tenant)?;
+    let Retire { version } = read(body)?;
+    let name = named(&version)?;
+    let work = async move {
+        change(&line, move |registry| registry.retire(name)).await?;
+        Ok(summary(&line))
+    };
+    admin.audited(&operator, &tenant, "retire", json!({ "version": version }), work).await
+}
+
+/// Changes which version is active, and moves the running calls if they are to move.
+async fn switch(
+    gateway: Arc<Gateway>,
+    line: Arc<Line>,
+    then: Option<Policy>,
+    rule: impl Fn(&Registry) -> Result<Registry, Refused> + Send + 'static,
+) -> Result<Value, Problem> {
+    let changed = change(&line, rule).await?;
+    let mut answer = summary(&line);
+    answer["before"] = named_or_null(changed.before.active());
+    if migrates(then, &changed) {
+        answer["migration"] = migrate_all(&gateway, &line).await?;
+    }
+    Ok(answer)
+}
+
+async fn change(
+    line: &Arc<Line>,
+    rule: impl Fn(&Registry) -> Result<Registry, Refused> + Send + 'static,
+) -> Result<Changed, Problem> {
+    let line = Arc::clone(line);
+    Ok(blocking(move || line.change(rule)).await??)
+}
+
+/// What was asked for this time, else what the tenant's policy says.
+fn migrates(asked: Option<Policy>, changed: &Changed) -> bool {
+    asked.unwrap_or(changed.after.policy()) == Policy::Migrate
+}
+
+/// Moves every running call of a line to the active version, and says what came of it.
+pub(super) async fn migrate_all(gateway: &Arc<Gateway>, line: &Line) -> Result<Value, Problem> {
+    let to = line.active();
+    let outcomes = gateway.migrate(&to).await;
+    let (mut pauses, mut stayed, mut ended) = (Vec::new(), Vec::new(), 0_usize);
+    for (call, outcome) in outcomes {
+        match outcome {
+            Migration::Moved { pause } => pauses.push(pause),
+            Migration::Stayed { reason } => stayed.push(json!({ "call": call, "reason": reason })),
+            Migration::Ended => ended += 1,
+        }
+    }
+    pauses.sort_unstable();
+    let pause_us = |percent: usize| {
+        let at = pauses.len().checked_sub(1)? * percent / 100;
+        u64::try_from(pauses[at].as_micros()).ok()
+    };
+    Ok(json!({
+        "to": to.name,
+        "moved": pauses.len(),
+        "ended": ended,
+        "pause_us": { "p50": pause_us(50), "p99": pause_us(99), "max": pause_us(100) },
+        "stayed": stayed,
+    }))
+}
+
+fn summary(line: &Line) -> Value {
+    let outlook = line.outlook();
+    let registry = &outlook.registry;
+    let canary = registry.on_trial().map(|candidate| {
+        json!({ "version": candidate.version.to_string(), "percent": candidate.share.as_percent() })
+    });
+    json!({
+        "tenant": line.id().as_str(),
+        "active": outlook.active,
+        "previous": named_or_null(registry.previous()),
+        "canary": canary,
+        "policy": registry.policy().to_string(),
+        "versions": registry.entries().len(),
+        "calls": line.live_calls(),
+    })
+}
+
+fn shown(entry: &Entry, registry: &Registry) -> Value {
+    json!({
+        "version": entry.name.to_string(),
+        "part": part(registry, entry.name),
+        "component_sha256": entry.component.to_string(),
+        "settings_sha256": entry.settings.to_string(),
+        "when": entry.when.to_string(),
+        "by": entry.by,
+        "note": entry.note,
+        "rolled_back": entry.rolled_back,
+    })
+}
+
+fn part(registry: &Registry, version: VersionName) -> Value {
+    registry.part_of(version).map_or(Value::Null, |part: Part| part.to_string().into())
+}
+
+fn named_or_null(version: Option<VersionName>) -> Value {
+    version.map_or(Value::Null, |version| version.to_string().into())
+}
+
+fn named(version: &str) -> Result<VersionName, Problem> {
+    parsed(version)
+}
+
+fn share(percent: u8) -> Result<Share, Problem> {
+    Share::percent(percent).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+fn running(text: Option<&str>) -> Result<Option<Policy>, Problem> {
+    text.map(parsed).transpose()
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error| Problem::bad_request(format!("{text:?}: {error}")))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,134 @@
+//! What an operator is told when something was not done.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use cordboard_tenant::shelf::{Refused, ShelfError};
+use cordboard_tenant::{Flaw, LineError, VetError};
+use serde_json::json;
+
+/// A refusal: for programs a kind, for people a sentence that says what to do instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    pub(super) kind: &'static str,
+    pub(super) message: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { status, kind, message: message.into() }
+    }
+
+    pub(super) fn no_tenant(tenant: &str) -> Self {
+        let message = format!(
+            "there is no tenant `{tenant}`; make the folder {tenant}/ with a tenant.toml in the tenants \
+             directory and restart, or ask `tenants` for those there are"
+        );
+        Self::new(StatusCode::NOT_FOUND, "unknown-tenant", message)
+    }
+
+    pub(super) fn no_call(call: &str) -> Self {
+        let message = format!("there is no live call {call}; ask `calls` for those there are");
+        Self::new(StatusCode::NOT_FOUND, "unknown-call", message)
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", message)
+    }
+
+    pub(super) fn ours(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "gateway-failed", message)
+    }
+
+    fn too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": { "kind": self.kind, "message": self.message } }));
+        let mut response = (self.status, body).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = header::HeaderValue::from_static("Bearer realm=\"cordboard\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+impl From<LineError> for Problem {
+    fn from(error: LineError) -> Self {
+        let message = error.to_string();
+        match error {
+            LineError::Vet(error) => error.into(),
+            LineError::Shelf(error) => error.into(),
+            LineError::Terms(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "tenant-file", message)
+            }
+            LineError::NoPlace => Self::new(StatusCode::CONFLICT, "no-tenants-directory", message),
+            LineError::File { .. } => Self::ours(message),
+        }
+    }
+}
+
+impl From<VetError> for Problem {
+    fn from(error: VetError) -> Self {
+        let kind = match &error {
+            VetError::NotWasm { .. } => "not-wasm",
+            VetError::CoreModule => "core-module",
+            VetError::Malformed(_) => "malformed-component",
+            VetError::TooBig { .. } => return Self::too_large(error.to_string()),
+            VetError::WrongWorld { .. } => "wrong-world",
+            VetError::MissingExport => "missing-export",
+            VetError::WrongVersion { .. } => "wrong-contract-version",
+            VetError::UnknownImport { .. } => "unknown-import",
+            VetError::WrongTypes(_) => "wrong-types",
+            VetError::TooGreedy { .. } => "too-greedy",
+            VetError::DoesNotCompile(_) => "does-not-compile",
+            VetError::CompileTimeout(_) => "compile-timeout",
+        };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, error.to_string())
+    }
+}
+
+impl From<Flaw> for Problem {
+    fn from(flaw: Flaw) -> Self {
+        let message = format!("{flaw}. Nothing was deployed");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "rehearsal-failed", message)
+    }
+}
+
+impl From<ShelfError> for Problem {
+    fn from(error: ShelfError) -> Self {
+        let message = error.to_string();
+        match error {
+            ShelfError::Refused(refused) => refused.into(),
+            ShelfError::TooLarge { .. } => Self::too_large(message),
+            ShelfError::Busy { .. } => Self::new(StatusCode::CONFLICT, "busy", message),
+            ShelfError::Broken { .. } | ShelfError::Missing { .. } => {
+                Self::new(StatusCode::CONFLICT, "broken-registry", message)
+            }
+            ShelfError::Tampered { .. } => Self::new(StatusCode::CONFLICT, "tampered", message),
+            ShelfError::Disk { .. } => Self::ours(message),
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let (status, kind) = match &refused {
+            Refused::NoSuchVersion { .. } => (StatusCode::NOT_FOUND, "unknown-version"),
+            Refused::WasRolledBack { .. } => (StatusCode::CONFLICT, "was-rolled-back"),
+            Refused::NothingActive(_) => (StatusCode::CONFLICT, "nothing-active"),
+            Refused::ActiveAlready(_) => (StatusCode::CONFLICT, "active-already"),
+            Refused::NoCandidate => (StatusCode::CONFLICT, "no-canary"),
+            Refused::NothingEarlier => (StatusCode::CONFLICT, "nothing-earlier"),
+            Refused::InUse { .. } => (StatusCode::CONFLICT, "in-use"),
+            Refused::TooLong { .. } => (StatusCode::BAD_REQUEST, "too-long"),
+            Refused::NamesUsedUp => (StatusCode::CONFLICT, "names-used-up"),
+        };
+        Self::new(status, kind, refused.to_string())
+    }
+}

@@ -1,0 +1,85 @@
+//! `serve --watch`: what an author saves is heard in the next sentence.
+//!
+//! **One rule: a file that is still being written is left alone.** Every second the tenants' files are looked
+//! at; one that changed and is the same a second later is deployed, without a rehearsal, and running calls
+//! move to it. Polling, because it works on every file system there is and costs two `stat`s per tenant.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use cordboard_tenant::Line;
+
+use super::deploy::migrate_all;
+use crate::gateway::Gateway;
+
+/// How often the files are looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Watches the files of all tenants, for ever.
+pub async fn watch(gateway: Arc<Gateway>) {
+    let lines: Vec<Arc<Line>> = gateway.tenants.lines().cloned().collect();
+    let mut watched: Vec<Watched> = Vec::new();
+    for line in lines {
+        let shelved = Arc::clone(&line);
+        // What answers now goes on the shelf while its file is still what answers.
+        match tokio::task::spawn_blocking(move || shelved.shelve()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(tenant = %line.id(), %error, "not watched"),
+            Err(error) => tracing::error!(tenant = %line.id(), %error, "not watched"),
+        }
+        watched.push(Watched { seen: look(&line), settled: true, line });
+    }
+    let mut every = tokio::time::interval(EVERY);
+    loop {
+        every.tick().await;
+        for one in &mut watched {
+            if one.has_settled() {
+                deploy(&gateway, &one.line).await;
+            }
+        }
+    }
+}
+
+/// When each file was last written, and its length.
+type Seen = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
+
+struct Watched {
+    line: Arc<Line>,
+    seen: Seen,
+    settled: bool,
+}
+
+impl Watched {
+    /// True once for every change, when it has been there for two looks.
+    fn has_settled(&mut self) -> bool {
+        let now = look(&self.line);
+        let changed = now != self.seen;
+        let just_settled = !changed && !self.settled;
+        (self.seen, self.settled) = (now, !changed);
+        just_settled
+    }
+}
+
+fn look(line: &Line) -> Seen {
+    let stat = |path: &PathBuf| {
+        let about = std::fs::metadata(path).ok()?;
+        Some((about.modified().ok()?, about.len()))
+    };
+    line.files().into_iter().map(|path| (path.clone(), stat(&path))).collect()
+}
+
+async fn deploy(gateway: &Arc<Gateway>, line: &Arc<Line>) {
+    let noticing = Arc::clone(line);
+    match tokio::task::spawn_blocking(move || noticing.notice_folder()).await {
+        Ok(Ok(Some(version))) => {
+            let migration = migrate_all(gateway, line).await;
+            let migration = migration.unwrap_or_default();
+            tracing::info!(tenant = %line.id(), version = version.name, %migration, "saved and deployed");
+        }
+        Ok(Ok(None)) => {}
+        Ok(Err(error)) => tracing::warn!(tenant = %line.id(), %error, "saved and not deployed"),
+        Err(error) => tracing::error!(tenant = %line.id(), %error, "saved and not deployed"),
+    }
+}

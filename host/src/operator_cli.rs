@@ -1,0 +1,665 @@
+//! The operator's commands: the admin API from a terminal, in the same words.
+//!
+//! **One rule: what a person reads and what a program reads say the same.** `--json` prints the gateway's
+//! answer as it came; without it the same answer is put into lines. Exit codes: 0 done, 1 refused (the message
+//! says what to do instead), 2 used wrongly, 3 no gateway answered, or it failed.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::secret::Secret;
+
+/// What an operator can ask of a running gateway.
+#[derive(Subcommand)]
+pub(crate) enum OperatorCommand {
+    /// List the tenants of a running gateway
+    Tenants(Tenants),
+    /// List a tenant's versions, and take up a repaired registry.toml
+    Versions(Versions),
+    /// Upload a component: vet, compile, rehearse; then --activate it, --canary 10%, or let it wait
+    Deploy(Deploy),
+    /// Give a version all new calls
+    Activate(Activate),
+    /// Give a version a share of the new calls
+    Canary(Canary),
+    /// Give the canary all new calls
+    Promote(Promote),
+    /// Take the latest step back: the canary, or the active version
+    Rollback(Rollback),
+    /// Move a tenant's running calls to its active version
+    Migrate(Migrate),
+    /// Decide what running calls do at the next activation
+    Policy(Policy),
+    /// Take a version off the shelf
+    Retire(Retire),
+    /// List live calls
+    Calls(Calls),
+    /// End a live call
+    HangUp(HangUp),
+    /// Hand a JSON value to a live call's tenant
+    Command(Command),
+    /// Refuse new calls, and end the running ones at a deadline
+    Drain(Drain),
+}
+
+/// Where the gateway is and how it answers.
+#[derive(Args)]
+struct Console {
+    /// The gateway's admin address
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CORDBOARD_ADMIN_URL",
+        default_value = "http://127.0.0.1:8081"
+    )]
+    admin: String,
+    /// A token of the gateway's [admin] configuration; better in the environment than on the command line
+    #[arg(long, value_name = "TOKEN", env = "CORDBOARD_ADMIN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Print the gateway's answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What running calls do.
+#[derive(Args)]
+#[group(multiple = false)]
+struct Running {
+    /// Move the running calls, too
+    #[arg(long)]
+    migrate: bool,
+    /// Let running calls keep their version
+    #[arg(long)]
+    pin: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Tenants {
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Versions {
+    /// The tenant's name
+    tenant: String,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Deploy {
+    /// The tenant's name
+    tenant: String,
+    /// The component, as `cargo build --target wasm32-wasip2` makes it
+    file: PathBuf,
+    /// Give it all new calls
+    #[arg(long, conflicts_with = "canary")]
+    activate: bool,
+    /// Give it a share of the new calls, for example 10%
+    #[arg(long, value_name = "SHARE", value_parser = percent)]
+    canary: Option<u8>,
+    #[command(flatten)]
+    running: Running,
+    /// Take it even if it was rolled back before
+    #[arg(long)]
+    force: bool,
+    /// Kept with the version
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Activate {
+    /// The tenant's name
+    tenant: String,
+    /// The version, for example v3
+    version: String,
+    /// Take it even if it was rolled back before
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    running: Running,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Canary {
+    /// The tenant's name
+    tenant: String,
+    /// The version, for example v3
+    version: String,
+    /// Its share of the new calls, for example 10%
+    #[arg(value_parser = percent)]
+    share: u8,
+    /// Take it even if it was rolled back before
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Promote {
+    /// The tenant's name
+    tenant: String,
+    #[command(flatten)]
+    running: Running,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Rollback {
+    /// The tenant's name
+    tenant: String,
+    /// Why; kept with the version that is taken back
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Let running calls keep the version that is taken back
+    #[arg(long)]
+    pin: bool,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Migrate {
+    /// The tenant's name
+    tenant: String,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Policy {
+    /// The tenant's name
+    tenant: String,
+    /// pin: each call keeps its version; migrate: calls move
+    #[arg(value_parser = ["pin", "migrate"])]
+    policy: String,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Retire {
+    /// The tenant's name
+    tenant: String,
+    /// The version, for example v3
+    version: String,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Calls {
+    /// Only this tenant's
+    tenant: Option<String>,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct HangUp {
+    /// The call's id, as `calls` lists it
+    call: String,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Command {
+    /// The call's id, as `calls` lists it
+    call: String,
+    /// Any JSON value; `-` reads it from standard input
+    command: String,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Drain {
+    /// Seconds until running calls are ended; the gateway's own setting where this is left out
+    #[arg(long, value_name = "SECONDS")]
+    deadline: Option<u64>,
+    #[command(flatten)]
+    console: Console,
+}
+
+impl OperatorCommand {
+    /// Asks the gateway, prints what it answers, and returns the exit code.
+    pub(crate) async fn run(self) -> ExitCode {
+        let (console, asked) = match self.asked() {
+            Ok(both) => both,
+            Err(wrong) => {
+                eprintln!("cordboard: {wrong}");
+                return ExitCode::from(USED_WRONGLY);
+            }
+        };
+        match console.ask(asked.method, &asked.path, &asked.query, asked.body).await {
+            Ok(answer) if console.json => {
+                println!("{answer:#}");
+                ExitCode::SUCCESS
+            }
+            Ok(answer) => {
+                print!("{}", (asked.print)(&answer));
+                ExitCode::SUCCESS
+            }
+            Err(failure) => failure.report(console.json),
+        }
+    }
+
+    fn asked(self) -> Result<(Console, Asked), String> {
+        let tenants = |tenant: &str, word: &str| format!("/v1/tenants/{}/{word}", segment(tenant));
+        let calls = |call: &str, word: &str| format!("/v1/calls/{}/{word}", segment(call));
+        Ok(match self {
+            Self::Tenants(Tenants { console }) => {
+                (console, Asked::get("/v1/tenants", print_tenants))
+            }
+            Self::Versions(Versions { tenant, console }) => {
+                (console, Asked::get(tenants(&tenant, "versions"), print_versions))
+            }
+            Self::Deploy(deploy) => {
+                let Deploy { tenant, file, activate, canary, running, force, note, console } =
+                    deploy;
+                let component =
+                    std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+                let then = match (activate, canary) {
+                    (true, _) => "activate",
+                    (false, Some(_)) => "canary",
+                    (false, None) => "stage",
+                };
+                let mut query = vec![("then", then.to_owned()), ("force", force.to_string())];
+                query.extend(canary.map(|percent| ("percent", percent.to_string())));
+                query.extend(running.word().map(|word| ("running", word.to_owned())));
+                query.push(("note", note));
+                let path = tenants(&tenant, "deploy");
+                let body = Body::Component(component);
+                (console, Asked { method: Method::POST, path, query, body, print: print_deployed })
+            }
+            Self::Activate(Activate { tenant, version, force, running, console }) => {
+                let body = json!({ "version": version, "force": force, "running": running.word() });
+                (console, Asked::post(tenants(&tenant, "activate"), body, print_tenant))
+            }
+            Self::Canary(Canary { tenant, version, share, force, console }) => {
+                let body = json!({ "version": version, "percent": share, "force": force });
+                (console, Asked::post(tenants(&tenant, "canary"), body, print_tenant))
+            }
+            Self::Promote(Promote { tenant, running, console }) => {
+                let body = json!({ "running": running.word() });
+                (console, Asked::post(tenants(&tenant, "promote"), body, print_tenant))
+            }
+            Self::Rollback(Rollback { tenant, reason, pin, console }) => {
+                let body = json!({ "reason": reason, "running": pin.then_some("pin") });
+                (console, Asked::post(tenants(&tenant, "rollback"), body, print_tenant))
+            }
+            Self::Migrate(Migrate { tenant, console }) => {
+                (console, Asked::post(tenants(&tenant, "migrate"), json!({}), print_tenant))
+            }
+            Self::Policy(Policy { tenant, policy, console }) => {
+                let body = json!({ "policy": policy });
+                (console, Asked::post(tenants(&tenant, "policy"), body, print_tenant))
+            }
+            Self::Retire(Retire { tenant, version, console }) => {
+                let body = json!({ "version": version });
+                (console, Asked::post(tenants(&tenant, "retire"), body, print_tenant))
+            }
+            Self::Calls(Calls { tenant, console }) => {
+                let mut asked = Asked::get("/v1/calls", print_calls);
+                asked.query.extend(tenant.map(|tenant| ("tenant", tenant)));
+                (console, asked)
+            }
+            Self::HangUp(HangUp { call, console }) => {
+                (console, Asked::post(calls(&call, "hang-up"), json!({}), print_ordered))
+            }
+            Self::Command(Command { call, command, console }) => {
+                let text = if command == "-" { from_stdin()? } else { command };
+                let body: Value = serde_json::from_str(&text)
+                    .map_err(|error| format!("the command is not JSON: {error}"))?;
+                (console, Asked::post(calls(&call, "command"), body, print_ordered))
+            }
+            Self::Drain(Drain { deadline, console }) => {
+                let body = json!({ "deadline_s": deadline });
+                (console, Asked::post("/v1/drain", body, print_drain))
+            }
+        })
+    }
+}
+
+/// One request, and how its answer is told to a person.
+struct Asked {
+    method: Method,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    body: Body,
+    print: fn(&Value) -> String,
+}
+
+enum Body {
+    Nothing,
+    Json(Value),
+    Component(Vec<u8>),
+}
+
+impl Asked {
+    fn get(path: impl Into<String>, print: fn(&Value) -> String) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            query: Vec::new(),
+            body: Body::Nothing,
+            print,
+        }
+    }
+
+    fn post(path: impl Into<String>, body: Value, print: fn(&Value) -> String) -> Self {
+        let body = Body::Json(body);
+        Self { method: Method::POST, path: path.into(), query: Vec::new(), body, print }
+    }
+}
+
+impl Running {
+    fn word(&self) -> Option<&'static str> {
+        match (self.migrate, self.pin) {
+            (true, _) => Some("migrate"),
+            (false, true) => Some("pin"),
+            (false, false) => None,
+        }
+    }
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// The gateway refuses.
+    Refused { kind: String, message: String },
+    /// Nobody answers, or not like a gateway, or it failed.
+    Failed(String),
+    /// The command was used wrongly.
+    Usage(String),
+}
+
+impl Failure {
+    fn report(self, as_json: bool) -> ExitCode {
+        let (code, kind, message) = match self {
+            Self::Refused { kind, message } => (REFUSED, kind, message),
+            Self::Failed(message) => (FAILED, "failed".to_owned(), message),
+            Self::Usage(message) => (USED_WRONGLY, "usage".to_owned(), message),
+        };
+        if as_json {
+            println!("{:#}", json!({ "error": { "kind": kind, "message": message } }));
+        } else {
+            eprintln!("cordboard: {message}");
+        }
+        ExitCode::from(code)
+    }
+}
+
+impl Console {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&'static str, String)],
+        body: Body,
+    ) -> Result<Value, Failure> {
+        let Some(token) = self.token.clone().map(Secret::new) else {
+            let message =
+                "no token: set CORDBOARD_ADMIN_TOKEN to one of the gateway's [admin] tokens";
+            return Err(Failure::Usage(message.to_owned()));
+        };
+        let failed = |error: reqwest::Error| {
+            let at = &self.admin;
+            let why =
+                std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
+            let error = error.without_url();
+            Failure::Failed(format!(
+                "no answer from {at}: {error}{why}. Is the gateway running with CORDBOARD_ADMIN_TOKEN set, and \
+                 is this its admin address (--admin)?"
+            ))
+        };
+        // The default provider of this build is ring, as for every other connection.
+        let client = Client::builder()
+            .connect_timeout(CONNECT_WITHIN)
+            .timeout(ANSWER_WITHIN)
+            .use_preconfigured_tls((*crate::tls::client_config()).clone())
+            .build()
+            .map_err(failed)?;
+        let url = format!("{}{path}", self.admin.trim_end_matches('/'));
+        let request = client.request(method, url).query(query).bearer_auth(token.expose());
+        let request = match body {
+            Body::Nothing => request,
+            Body::Json(body) => request.json(&body),
+            Body::Component(bytes) => {
+                request.header("content-type", "application/wasm").body(bytes)
+            }
+        };
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let answer: Value = response.json().await.map_err(|_| {
+            Failure::Failed(format!(
+                "{} answers {status}, and not like a gateway's admin API",
+                self.admin
+            ))
+        })?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let text = |field: &str| answer["error"][field].as_str().unwrap_or_default().to_owned();
+        let (kind, message) = (text("kind"), text("message"));
+        Err(if status.is_server_error() || kind.is_empty() {
+            Failure::Failed(format!("the gateway failed ({status}): {message}"))
+        } else if status == StatusCode::BAD_REQUEST {
+            Failure::Usage(message)
+        } else {
+            Failure::Refused { kind, message }
+        })
+    }
+}
+
+const REFUSED: u8 = 1;
+const USED_WRONGLY: u8 = 2;
+const FAILED: u8 = 3;
+
+/// The admin address is near.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// A Python component compiles in up to half a minute on an idle machine, and two may stand before it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
+
+/// Reads `10%` or `10`.
+fn percent(text: &str) -> Result<u8, String> {
+    let share: cordboard_tenant::shelf::Share = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(share.as_percent())
+}
+
+/// A name as one segment of a path, whatever is in it.
+fn segment(name: &str) -> String {
+    form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+fn from_stdin() -> Result<String, String> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| format!("standard input: {error}"))?;
+    Ok(text)
+}
+
+fn print_tenants(answer: &Value) -> String {
+    let mut out = row(&["TENANT", "ACTIVE", "CANARY", "POLICY", "VERSIONS", "CALLS"]);
+    for tenant in list(&answer["tenants"]) {
+        let canary = canary(&tenant["canary"]).unwrap_or_else(|| "-".to_owned());
+        out += &row(&[
+            &said(&tenant["tenant"]),
+            &said(&tenant["active"]),
+            &canary,
+            &said(&tenant["policy"]),
+            &said(&tenant["versions"]),
+            &said(&tenant["calls"]),
+        ]);
+    }
+    out
+}
+
+fn print_versions(answer: &Value) -> String {
+    let mut out = row(&["VERSION", "PART", "SHA256", "WHEN", "BY", "NOTE"]);
+    for version in list(&answer["versions"]) {
+        let sum: String = said(&version["component_sha256"]).chars().take(12).collect();
+        let mut note = said(&version["note"]);
+        if let Some(reason) = version["rolled_back"].as_str() {
+            note = format!("ROLLED BACK ({reason}) {note}");
+        }
+        out += &row(&[
+            &said(&version["version"]),
+            &said(&version["part"]),
+            &sum,
+            &said(&version["when"]),
+            &said(&version["by"]),
+            note.trim_end(),
+        ]);
+    }
+    out
+}
+
+fn print_deployed(answer: &Value) -> String {
+    let (tenant, version) = (said(&answer["tenant"]), said(&answer["version"]));
+    let part = match answer["part"].as_str() {
+        None => "waits on the shelf".to_owned(),
+        Some(part) => format!("is {part}"),
+    };
+    let again = if answer["new"] == false { " (the same bytes were deployed before)" } else { "" };
+    let mut out = format!("{tenant} {version} {part}{again}: compiled in ");
+    // Writing to a string does not fail.
+    let _ = write!(
+        out,
+        "{} ms, rehearsed in {} ms",
+        answer["compiled_in_ms"], answer["rehearsed_in_ms"]
+    );
+    if answer["live_in_ms"].is_number() {
+        let _ = write!(out, ", live after {} ms", answer["live_in_ms"]);
+    }
+    out.push('\n');
+    if answer["has_handover"] == false {
+        out += "it has no `handover`, so running calls can not move to it\n";
+    }
+    out + &migration(&answer["migration"])
+}
+
+fn print_tenant(answer: &Value) -> String {
+    let mut out = format!("{}: active {}", said(&answer["tenant"]), said(&answer["active"]));
+    if let Some(canary) = canary(&answer["canary"]) {
+        let _ = write!(out, ", canary {canary}");
+    }
+    let _ = writeln!(out, ", policy {}", said(&answer["policy"]));
+    out + &migration(&answer["migration"])
+}
+
+fn print_calls(answer: &Value) -> String {
+    let mut out = row(&["CALL", "TENANT", "VERSION", "SECONDS"]);
+    for call in list(&answer["calls"]) {
+        let seconds = call["age_ms"].as_u64().unwrap_or_default() / 1000;
+        out += &row(&[
+            &said(&call["call"]),
+            &said(&call["tenant"]),
+            &said(&call["version"]),
+            &seconds.to_string(),
+        ]);
+    }
+    out
+}
+
+fn print_ordered(answer: &Value) -> String {
+    format!("{}: {}\n", said(&answer["call"]), said(&answer["ordered"]))
+}
+
+fn print_drain(answer: &Value) -> String {
+    let (calls, seconds) = (said(&answer["calls"]), said(&answer["deadline_s"]));
+    format!("draining: no new calls; {calls} running, ended in {seconds} s at the latest\n")
+}
+
+fn migration(migration: &Value) -> String {
+    if migration.is_null() {
+        return String::new();
+    }
+    let (to, moved) = (said(&migration["to"]), said(&migration["moved"]));
+    let mut out = format!("{moved} running calls moved to {to}");
+    if migration["pause_us"]["max"].is_number() {
+        let pause =
+            |which: &str| migration["pause_us"][which].as_f64().unwrap_or_default() / 1000.0;
+        let (half, most, worst) = (pause("p50"), pause("p99"), pause("max"));
+        let _ = write!(out, " (pause p50 {half:.2} ms, p99 {most:.2} ms, worst {worst:.2} ms)");
+    }
+    out.push('\n');
+    for call in list(&migration["stayed"]) {
+        let _ = writeln!(out, "{} stayed: {}", said(&call["call"]), said(&call["reason"]));
+    }
+    out
+}
+
+fn canary(canary: &Value) -> Option<String> {
+    let version = canary["version"].as_str()?;
+    Some(format!("{version} {}%", canary["percent"]))
+}
+
+/// Columns wide enough for what usually stands in them.
+fn row(cells: &[&str]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<14}")).collect();
+    format!("{}\n", cells.join(" ").trim_end())
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A value as a person reads it; what others wrote can not steer the terminal.
+fn said(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.chars().filter(|c| !c.is_control()).collect(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deployment_is_told_in_sentences() {
+        let answer = json!({
+            "tenant": "acme", "version": "v4", "new": true, "part": "active", "has_handover": true,
+            "compiled_in_ms": 120, "rehearsed_in_ms": 3, "live_in_ms": 130,
+            "migration": {
+                "to": "v4", "moved": 2, "ended": 0,
+                "pause_us": { "p50": 310, "p99": 900, "max": 900 },
+                "stayed": [{ "call": "CA1", "reason": "trapped in `load`" }],
+            },
+        });
+        assert_eq!(
+            print_deployed(&answer),
+            "acme v4 is active: compiled in 120 ms, rehearsed in 3 ms, live after 130 ms\n\
+             2 running calls moved to v4 (pause p50 0.31 ms, p99 0.90 ms, worst 0.90 ms)\n\
+             CA1 stayed: trapped in `load`\n"
+        );
+    }
+
+    #[test]
+    fn what_others_wrote_does_not_steer_the_terminal() {
+        assert_eq!(said(&json!("a\u{1b}[31mred\r\n")), "a[31mred");
+    }
+
+    #[test]
+    fn a_name_stays_one_segment_of_the_path() {
+        assert_eq!(segment("../x y?z"), "..%2Fx%20y%3Fz");
+    }
+}
