@@ -51,7 +51,7 @@ impl Call {
         match action {
             Action::Play(play) => {
                 take_audio(play.audio.len(), audio_left)?;
-                self.playout.play(play, &self.limits).map_err(str::to_owned)
+                self.playout.play(play, self.now, &self.limits).map_err(str::to_owned)
             }
             Action::Mark(name) => self.playout.mark(name, &self.limits).map_err(str::to_owned),
             Action::Flush => {

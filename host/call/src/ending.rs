@@ -84,7 +84,7 @@ impl Call {
         let apology = Play { item: APOLOGY.to_owned(), audio: self.apology.to_vec(), last: true };
         self.playout.forget_unsent();
         let can_speak = self.carrier != Carrier::Gone && !apology.audio.is_empty();
-        if !can_speak || self.playout.play(apology, &self.limits).is_err() {
+        if !can_speak || self.playout.play(apology, self.now, &self.limits).is_err() {
             return self.end(reason, detail);
         }
         let length = self.framing.time(self.apology.len() as u64);

@@ -51,6 +51,8 @@ pub(crate) struct Playout {
     anchor: (u64, Now),
     /// When the carrier will have played all it was given.
     queued_until: Now,
+    /// When audio came last: what has just come may go on at once.
+    fed: Now,
 }
 
 /// What became of something the tenant played or marked.
@@ -128,11 +130,12 @@ impl Playout {
             marked: 0,
             anchor: (0, Now::ZERO),
             queued_until: Now::ZERO,
+            fed: Now::ZERO,
         }
     }
 
     /// Queues audio for an item. An error says why nothing of it was queued.
-    pub(crate) fn play(&mut self, play: Play, limits: &Limits) -> Result<(), &'static str> {
+    pub(crate) fn play(&mut self, play: Play, now: Now, limits: &Limits) -> Result<(), &'static str> {
         let Play { item, audio, last } = play;
         if item.len() > limits.name_bytes_max {
             return Err("the item's name is too long");
@@ -154,6 +157,7 @@ impl Playout {
         item.closed = last;
         let key = item.key;
         if bytes > 0 {
+            self.fed = now;
             self.unsent += bytes;
             self.queue.push_back(Entry::Audio { item: key, data: audio, from: 0 });
         }
@@ -337,7 +341,7 @@ impl Playout {
 
     pub(crate) fn wake_at(&self, limits: &Limits) -> Option<Now> {
         let is_loose = self.unsent > 0 || self.sent > self.marked;
-        let dry_at = is_loose.then(|| self.queued_until + limits.remainder_wait);
+        let dry_at = is_loose.then(|| self.dry_at(limits));
         let overdue_at = self.marks.front().map(|mark| self.overdue_at(*mark, limits));
         self.send_at(limits).or(dry_at).into_iter().chain(overdue_at).min()
     }
@@ -360,7 +364,13 @@ impl Playout {
     }
 
     fn is_dry(&self, now: Now, limits: &Limits) -> bool {
-        now >= self.queued_until + limits.remainder_wait
+        now >= self.dry_at(limits)
+    }
+
+    /// When a remainder has waited long enough. A line that was quiet for long says nothing about audio
+    /// that has just begun: its first piece is rarely whole frames, and the next is on its way.
+    fn dry_at(&self, limits: &Limits) -> Now {
+        self.queued_until.max(self.fed) + limits.remainder_wait
     }
 
     /// Whether a frame can be cut: whole, closed by an item's end, or else padded.

@@ -51,6 +51,29 @@ fn a_remainder_without_an_end_is_padded_once_the_carrier_has_run_dry_for_a_while
 }
 
 #[test]
+fn the_first_piece_after_a_long_silence_is_carried_into_the_next_like_any_other() {
+    let mut desk = Desk::new();
+    desk.run_to(ms(5_000));
+    desk.act(vec![play("a", 730, false)]);
+    assert_eq!(desk.frames().len(), 640);
+    desk.run_for(20);
+    desk.act(vec![play("a", 870, true)]);
+    desk.run_for(1_000);
+    assert_eq!(desk.frames(), vec![0x11; 1_600]);
+}
+
+#[test]
+fn a_remainder_after_a_long_silence_waits_as_long_as_any_other() {
+    let mut desk = Desk::new();
+    desk.run_to(ms(5_000));
+    desk.act(vec![play("a", 100, false)]);
+    desk.run_to(ms(5_059));
+    assert_eq!(desk.frames().len(), 0);
+    desk.run_to(ms(5_060));
+    assert_eq!(desk.frames().len(), 160);
+}
+
+#[test]
 fn an_end_that_comes_after_the_audio_is_reported_all_the_same() {
     let mut desk = Desk::new();
     desk.act(vec![play("a", 1_600, false)]);
