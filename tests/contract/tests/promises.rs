@@ -157,7 +157,7 @@ fn a_successor_answers_as_its_predecessor_would_have() {
                     old.instance.handle(*now, event.clone()).await.unwrap();
                 }
                 let now = call[at - 1].0;
-                let Some(state) = old.instance.save(now).await.unwrap() else { return None };
+                let state = old.instance.save(now).await.unwrap()?;
                 let again = old.instance.save(now).await.unwrap();
                 assert_eq!(again.as_ref(), Some(&state), "{name}: saving changed what it saved");
                 let mut new = stand(component, 2).await;
@@ -219,7 +219,9 @@ fn run(component: &Component, seed: u8, call: &[(Millis, Event)]) -> Vec<Vec<Act
         let mut guest = stand(component, seed).await;
         let mut answers = Vec::new();
         for (now, event) in call {
-            answers.push(guest.instance.handle(*now, event.clone()).await.unwrap());
+            let answer = guest.instance.handle(*now, event.clone()).await;
+            answers
+                .push(answer.unwrap_or_else(|fault| panic!("{event:.80?} at {now} ms: {fault}")));
         }
         answers
     })

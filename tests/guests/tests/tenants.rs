@@ -141,6 +141,6 @@ fn making<'a>(default_settings: &'a Map<String, Value>, default_component: &'a [
 }
 
 fn write(dir: &Path, tenant: &str, manifest: &str) {
-    fs::create_dir_all(dir.join(tenant)).unwrap();
-    fs::write(dir.join(tenant).join("tenant.toml"), manifest).unwrap();
+    fs::create_dir_all(dir.join(tenant)).expect("a directory of ours");
+    fs::write(dir.join(tenant).join("tenant.toml"), manifest).expect("a directory of ours");
 }

@@ -206,6 +206,20 @@ fn answers_too_often() {
     });
 }
 
+/// One answer is within its bounds, so the instance lives; how many of them a call carries out is the call
+/// machine's to bound (`publications_per_second_max` and its like).
+#[test]
+fn floods_actions() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("floods_actions").await.unwrap();
+
+        for _ in 0..100 {
+            let answer = guest.handle(Event::Timer(1)).await.unwrap();
+            assert_eq!(answer.len(), Limits::default().actions_max);
+        }
+    });
+}
+
 #[test]
 fn plays_too_much() {
     beside_neighbours(async {
