@@ -10,4 +10,5 @@ pub mod settings;
 pub use agent::DefaultTenant;
 pub use settings::{Problem, Settings, check};
 
+#[cfg(feature = "export")]
 cordboard_sdk::export!(DefaultTenant);

@@ -49,6 +49,12 @@ pub trait Tenant: Sized {
         Hearing::Forward
     }
 
+    /// A piece of what the caller is about to hear, in the line's format and of any size, to be
+    /// filtered in place. Fifty times a second; keep it short, and keep its length.
+    fn agent_audio(&mut self, audio: &mut [u8]) {
+        let _ = audio;
+    }
+
     /// The caller pressed a key: `0`-`9`, `*`, `#`, `A`-`D`.
     fn caller_key(&mut self, call: &mut Call, key: char) {
         let _ = (call, key);
@@ -160,6 +166,11 @@ impl<T: Tenant> Instance<T> {
                 self.other(event);
                 self.tell();
                 self.call.drive();
+            }
+        }
+        for action in &mut self.call.actions {
+            if let Action::Play(play) = action {
+                self.tenant.agent_audio(&mut play.audio);
             }
         }
         std::mem::take(&mut self.call.actions)
