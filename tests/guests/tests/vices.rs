@@ -11,7 +11,8 @@ use cordboard_misbehaving_guests::{
     Stand, call_info, component, engine, for_each_guest, one_event_of_each_kind,
 };
 use cordboard_tenant::{
-    BadAnswer, Blame, CompileLimits, Component, Fault, Limits, LogLevel, TrapKind, VetError,
+    BadAnswer, Blame, CompileLimits, Component, Engine, EngineConfig, Fault, Limits, LogLevel,
+    TrapKind, VetError,
 };
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinHandle;
@@ -443,6 +444,44 @@ fn a_compilation_ends_at_its_deadline() {
     let error = Component::vet_and_compile(engine(), &bytes, &limits).unwrap_err();
 
     assert_eq!(error, VetError::CompileTimeout(Duration::ZERO));
+}
+
+/// The host may stop waiting at any tick; what is left half-run is never entered again.
+#[test]
+fn an_abandoned_event_ends_the_instance() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("loops").await.unwrap();
+
+        tokio::select! {
+            biased;
+            answer = guest.handle(Event::Timer(1)) => panic!("it loops: {answer:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+
+        assert_eq!(guest.handle(Event::Timer(1)).await, Err(Fault::Gone));
+    });
+}
+
+#[test]
+fn a_full_house_is_not_the_tenants_fault_and_empties_again() {
+    one_worker(async {
+        let small = Engine::new(&EngineConfig { instances_max: 1 }).unwrap();
+        let bytes = cordboard_misbehaving_guests::bytes("echoes");
+        let echoes = Component::vet_and_compile(&small, &bytes, &CompileLimits::default()).unwrap();
+        let start = async || Stand::start_component(&echoes, Limits::default(), 1).await;
+        let first = start().await.unwrap();
+
+        let fault = start().await.unwrap_err();
+        assert_eq!(fault, Fault::NoRoom);
+        assert_eq!(fault.blame(), Blame::Host);
+
+        drop(first);
+        // The place is given back on another thread, soon.
+        while let Err(fault) = start().await {
+            assert_eq!(fault, Fault::NoRoom);
+            tokio::task::yield_now().await;
+        }
+    });
 }
 
 /// Between two turns of a neighbour the endless loop gets one tick of CPU time, about a millisecond. The
