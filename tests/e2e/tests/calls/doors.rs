@@ -1,0 +1,318 @@
+//! Who is let in: signatures, stream tokens, caps, tenants, and the way out while draining.
+
+use std::time::Duration;
+
+use cordboard_e2e::by_hand::{Socket, call_sid, post, ring};
+use cordboard_e2e::{Plan, World, caller, checks, until};
+use cordboard_sim::carrier::{CallPlan, CallReport, End, Knobs, Step};
+use cordboard_sim::model::{Answer, Exchange, ModelScript};
+
+use crate::listening::{Turns, greeted, only};
+
+async fn a_webhook_signed_wrongly_or_not_at_all_opens_nothing() {
+    let world = Plan::default().open().await;
+
+    for knobs in [
+        Knobs { wrong_signature: true, ..Knobs::default() },
+        Knobs { no_signature: true, ..Knobs::default() },
+    ] {
+        let call = world.placed(CallPlan { knobs, ..CallPlan::new(caller()) }).await;
+        assert_eq!(statuses(&call), [403]);
+        assert_eq!(call.end, End::WebhookFailed);
+    }
+
+    assert_eq!(world.counted(r#"refused_total{kind="signature"}"#).await, 2);
+    assert!(world.close().await.is_empty(), "a model session was opened");
+}
+
+async fn every_page_of_the_carrier_asks_for_the_signature() {
+    let world = Plan::default().open().await;
+    let form = [("CallSid", "CA0000000000000000000000000000000b"), ("AccountSid", "AC0")];
+
+    for path in [
+        "/incoming-call",
+        "/api/webhooks/twilio/voice",
+        "/t/default/incoming-call",
+        "/t/nobody/incoming-call",
+        "/stream-status",
+        "/after-stream",
+    ] {
+        let (status, body) = post(&world, path, &form, false).await;
+        assert_eq!(status, 403, "{path}: {body}");
+    }
+
+    assert!(world.close().await.is_empty());
+}
+
+async fn a_socket_without_a_promise_opens_nothing_signed_or_not() {
+    let world = Plan::default().open().await;
+    let url = format!("{}/media/AAAAAAAAAAAAAAAAAAAAAA", World::ORIGIN.replacen("https", "wss", 1));
+
+    assert_eq!(Socket::open(&world, "/media/AAAAAAAAAAAAAAAAAAAAAA").await.err(), Some(403));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let unsigned = client
+        .get(world.url("/media/AAAAAAAAAAAAAAAAAAAAAA"))
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(unsigned.status().as_u16(), 403, "{url}");
+
+    assert_eq!(world.counted(r#"refused_total{kind="unknown-stream-token"}"#).await, 1);
+    assert_eq!(world.counted(r#"refused_total{kind="signature"}"#).await, 1);
+    assert!(world.close().await.is_empty(), "a model session was opened");
+}
+
+async fn a_stranger_who_knows_the_token_but_not_the_key_is_refused_and_the_caller_told() {
+    let world = Plan::default().open().await;
+    let knobs = Knobs { wrong_upgrade_signature: true, ..Knobs::default() };
+
+    let call = world.placed(CallPlan { knobs, ..CallPlan::new(caller()) }).await;
+
+    assert_eq!(call.stream().refused, Some(403));
+    assert_eq!(call.verbs.len(), 2, "{:?}", call.verbs);
+    assert!(call.verbs[0].starts_with("say: We are sorry"), "{:?}", call.verbs);
+    assert_eq!(call.verbs[1], "hangup");
+    // A promise nobody redeems keeps its session until it expires, and no longer.
+    let sessions = world.close().await;
+    assert!(only(&sessions).received.is_empty(), "a stranger reached the model");
+}
+
+async fn a_wrong_path_is_refused_and_the_caller_told() {
+    let world = Plan::default().open().await;
+    let path = Some("/media/AAAAAAAAAAAAAAAAAAAAAA".into());
+    let knobs = Knobs { stream_path: path, ..Knobs::default() };
+
+    let call = world.placed(CallPlan { knobs, ..CallPlan::new(caller()) }).await;
+
+    assert_eq!(call.stream().refused, Some(403));
+    assert!(call.verbs[0].starts_with("say: We are sorry"), "{:?}", call.verbs);
+    assert_eq!(world.counted(r#"refused_total{kind="stream-error"}"#).await, 1);
+    world.close().await;
+}
+
+async fn a_stream_that_comes_too_late_finds_nobody_and_no_session_is_left_open() {
+    let world = Plan::default().setting("CORDBOARD_MAX_CALLS", "1").open().await;
+    let knobs = Knobs { stream_delay_ms: 31_000, ..Knobs::default() };
+
+    let late = world.placed(CallPlan { knobs, ..CallPlan::new(caller()) }).await;
+    assert_eq!(late.stream().refused, Some(403));
+    let log = world.log();
+    until("the session is over", || log.sessions().iter().all(|s| s.ended.is_some())).await;
+
+    // The place it had taken is free again.
+    let next = world.call(greeted().hang_up()).await;
+    assert_eq!(next.end, End::CallerHungUp);
+    assert_eq!(world.close().await.len(), 2);
+}
+
+async fn a_token_opens_one_stream_once() {
+    let world = Plan::script(tones(500, 700)).open().await;
+
+    let script = greeted().then(Step::SecondSocket).wait(1000).converse(1).hang_up();
+    let call = world.call(script).await;
+
+    assert_eq!(call.stream().second_socket.as_deref(), Some("refused 403"));
+    assert_eq!(call.end, End::CallerHungUp);
+    assert_eq!(world.close().await.len(), 1);
+}
+
+async fn a_stream_of_another_call_than_its_tokens_is_turned_away() {
+    let world = Plan::default().open().await;
+    let path = ring(&world, &call_sid(1)).await;
+
+    let mut socket = Socket::open(&world, &path).await.ok().expect("the token is right");
+    socket.begin(&call_sid(2), 1).await;
+
+    assert_eq!(socket.closed().await, 1008);
+    assert_eq!(world.counted(r#"refused_total{kind="foreign-stream"}"#).await, 1);
+    let sessions = world.close().await;
+    assert!(only(&sessions).received.is_empty());
+}
+
+async fn a_socket_that_never_starts_is_closed() {
+    let world = Plan::default().open().await;
+    let path = ring(&world, &call_sid(1)).await;
+
+    let mut socket = Socket::open(&world, &path).await.ok().expect("the token is right");
+
+    assert_eq!(socket.closed().await, 1008);
+    assert_eq!(world.counted(r#"refused_total{kind="no-start"}"#).await, 1);
+    world.close().await;
+}
+
+async fn the_newest_stream_of_a_call_wins() {
+    let world = Plan::default().open().await;
+    let (first_path, second_path) =
+        (ring(&world, &call_sid(1)).await, ring(&world, &call_sid(1)).await);
+
+    let mut first = Socket::open(&world, &first_path).await.ok().expect("the token is right");
+    first.begin(&call_sid(1), 1).await;
+    first.hears_something().await;
+    let mut second = Socket::open(&world, &second_path).await.ok().expect("the token is right");
+    second.begin(&call_sid(1), 2).await;
+
+    first.closed().await;
+    second.hears_something().await;
+    assert_eq!(world.gateway().calls_live(), 1);
+    second.close().await;
+    assert_eq!(world.close().await.len(), 2);
+}
+
+async fn a_webhook_asked_twice_is_one_call() {
+    let world = Plan::script(tones(500, 700)).setting("CORDBOARD_MAX_CALLS", "1").open().await;
+    let knobs = Knobs { webhook_retry: true, ..Knobs::default() };
+
+    let script = greeted().converse(1).hang_up();
+    let call = world.placed(CallPlan { knobs, ..CallPlan::new(script) }).await;
+
+    assert_eq!(call.requests[0].purpose, "webhook");
+    assert_eq!(call.requests[1].purpose, "webhook");
+    assert_eq!(call.requests[0].body, call.requests[1].body);
+    assert_eq!(world.close().await.len(), 1);
+}
+
+async fn a_call_too_many_hears_that_the_line_is_busy() {
+    let world = Plan::script(tones(500, 700)).setting("CORDBOARD_MAX_CALLS", "1").open().await;
+
+    let neighbour = world.neighbour();
+    let log = world.log();
+    until("the first call is up", || !log.is_empty()).await;
+    let call = world.call(caller()).await;
+
+    assert_eq!(call.end, End::Rejected("busy".into()));
+    assert_eq!(world.counted(r#"refused_total{kind="process-full"}"#).await, 1);
+    neighbour.is_unharmed([500, 700, 700]).await;
+    assert_eq!(world.close().await.len(), 1);
+}
+
+async fn a_full_tenant_is_busy_and_the_others_are_not() {
+    let small = format!("max_calls = 1\nnumbers = [\"+15550100888\"]\n{}", World::TENANT);
+    let plan = Plan { tenants: vec![("small".into(), small)], ..Plan::script(tones(500, 700)) };
+    let world = plan.open().await;
+    let to_small = |script| CallPlan { to: "+15550100888".into(), ..CallPlan::new(script) };
+
+    let first = world.start(to_small(greeted().wait_close()));
+    let log = world.log();
+    until("the first call is up", || !log.is_empty()).await;
+    let second = world.placed(to_small(caller())).await;
+    let elsewhere = world.call(greeted().converse(1).hang_up()).await;
+    first.hang_up();
+    checks::call(&first.finished().await);
+    let third = world.placed(to_small(greeted().hang_up())).await;
+
+    assert_eq!(second.end, End::Rejected("busy".into()));
+    assert_eq!(elsewhere.end, End::CallerHungUp);
+    assert_eq!(third.end, End::CallerHungUp, "the place was given up");
+    assert_eq!(world.counted(r#"refused_total{kind="tenant-full"}"#).await, 1);
+    world.close().await;
+}
+
+async fn draining_refuses_new_calls_and_lets_the_running_one_end() {
+    let world = Plan::script(tones(500, 700)).open().await;
+    assert_eq!(world.get("/ready").await.0, 200);
+    let running = world.start(CallPlan::new(greeted().wait(1500).converse(1).hang_up()));
+    let gateway = world.gateway();
+    until("the call is up", || gateway.calls_live() == 1).await;
+
+    let draining = tokio::spawn(async move { gateway.drain(Duration::from_secs(30)).await });
+    until("it drains", || world.gateway().is_draining()).await;
+    assert_eq!(world.get("/ready").await.0, 503);
+    assert_eq!(world.get("/health").await.0, 200);
+    let refused = world.call(caller()).await;
+    let ended = running.finished().await;
+
+    assert_eq!(statuses(&refused), [503]);
+    checks::call(&ended);
+    assert_eq!((ended.end, ended.script_failure), (End::CallerHungUp, None));
+    draining.await.expect("it comes to an end");
+    assert_eq!(world.close().await.len(), 1);
+}
+
+async fn a_call_that_outlives_the_drain_is_ended_cleanly() {
+    let world = Plan::script(tones(500, 700)).open().await;
+    let running = world.start(CallPlan::new(greeted().wait_close()));
+    let gateway = world.gateway();
+    let log = world.log();
+    let greeted = || log.session(0).is_some_and(|s| !s.sent_of("response.done").is_empty());
+    until("the caller was greeted", greeted).await;
+
+    gateway.drain(Duration::from_millis(500)).await;
+    let ended = running.finished().await;
+
+    checks::call(&ended);
+    assert_eq!(ended.script_failure, None);
+    assert_eq!(ended.end, End::GatewayHungUp);
+    assert_eq!(ended.stream().closed.as_ref().map(|(code, _)| *code), Some(1000));
+    assert_eq!(world.counted(r#"calls_ended_total{tenant="default",kind="drained"}"#).await, 1);
+    world.close().await;
+}
+
+async fn a_tenant_whose_component_is_of_another_world_stops_no_other() {
+    // An empty component: it exports nothing, so it can not be asked anything.
+    let empty = b"\0asm\x0d\0\x01\0".to_vec();
+    let toml = |number: &str| format!("component = \"c.wasm\"\nnumbers = [\"{number}\"]\n");
+    let plan = Plan {
+        tenants: vec![
+            ("empty".into(), toml("+15550100901")),
+            ("noise".into(), toml("+15550100902")),
+            ("absent".into(), toml("+15550100903")),
+            ("broken".into(), "settings = 7".into()),
+        ],
+        components: vec![
+            ("empty".into(), "c.wasm".into(), empty),
+            ("noise".into(), "c.wasm".into(), b"this is no component".to_vec()),
+        ],
+        ..Plan::script(tones(500, 700))
+    };
+    let world = plan.open().await;
+
+    let neighbour = world.neighbour();
+    for number in ["+15550100901", "+15550100902", "+15550100903"] {
+        // Their numbers fall to the default tenant: somebody answers.
+        let plan = CallPlan { to: number.into(), ..CallPlan::new(greeted().hang_up()) };
+        assert_eq!(world.placed(plan).await.end, End::CallerHungUp);
+    }
+    let form = [
+        ("CallSid", "CA0000000000000000000000000000000b"),
+        ("AccountSid", "AC0000000000000000000000000000000a"),
+    ];
+    let (status, _) = post(&world, "/t/empty/incoming-call", &form, true).await;
+
+    assert_eq!(status, 404);
+    neighbour.is_unharmed([500, 700, 700]).await;
+    world.close().await;
+}
+
+fn statuses(call: &CallReport) -> Vec<u16> {
+    call.requests.iter().filter_map(|request| request.status).collect()
+}
+
+fn tones(greeting_ms: u32, answer_ms: u32) -> ModelScript {
+    let mut script =
+        ModelScript::new(Answer::tone(greeting_ms), [Exchange::answer(Answer::tone(answer_ms))]);
+    script.otherwise = Answer::tone(answer_ms);
+    script
+}
+
+crate::scenarios![
+    a_webhook_signed_wrongly_or_not_at_all_opens_nothing,
+    every_page_of_the_carrier_asks_for_the_signature,
+    a_socket_without_a_promise_opens_nothing_signed_or_not,
+    a_stranger_who_knows_the_token_but_not_the_key_is_refused_and_the_caller_told,
+    a_wrong_path_is_refused_and_the_caller_told,
+    a_stream_that_comes_too_late_finds_nobody_and_no_session_is_left_open,
+    a_token_opens_one_stream_once,
+    a_stream_of_another_call_than_its_tokens_is_turned_away,
+    a_socket_that_never_starts_is_closed,
+    the_newest_stream_of_a_call_wins,
+    a_webhook_asked_twice_is_one_call,
+    a_call_too_many_hears_that_the_line_is_busy,
+    a_full_tenant_is_busy_and_the_others_are_not,
+    draining_refuses_new_calls_and_lets_the_running_one_end,
+    a_call_that_outlives_the_drain_is_ended_cleanly,
+    a_tenant_whose_component_is_of_another_world_stops_no_other,
+];

@@ -1,0 +1,212 @@
+//! The program itself: what it says, with what it ends, and how it leaves.
+//!
+//! Under `cargo test` nothing promises that the `cordboard` binary was built, or is not of yesterday. Its `main` is one
+//! line, so this very test program plays it: see [`ACT`].
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::mpsc;
+
+use clap::Parser as _;
+use cordboard::cli::Cli;
+use cordboard_e2e::{World, checks, until};
+use cordboard_sim::carrier::{CallPlan, Carrier, CarrierConfig, End};
+use cordboard_sim::model::{Answer, Exchange, ModelConfig, ModelScript, ModelServer};
+
+use crate::listening::{Turns, greeted};
+
+/// Set in the environment, this program is `cordboard`.
+const ACT: &str = "CORDBOARD_E2E_IS_CORDBOARD";
+
+/// Runs `cordboard` if this process was started to be it.
+pub(crate) fn acts() -> Option<ExitCode> {
+    std::env::var_os(ACT)?;
+    Some(Cli::parse().run())
+}
+
+async fn help_names_every_command() {
+    let output = cordboard(&["--help"]).output().expect("the program runs");
+
+    let text = String::from_utf8(output.stdout).expect("help is text");
+    assert!(output.status.success());
+    for command in ["serve", "demo", "doctor"] {
+        assert!(text.lines().any(|line| line.trim_start().starts_with(command)), "{text}");
+    }
+    for command in ["serve", "demo", "doctor"] {
+        let output = cordboard(&[command, "--help"]).output().expect("the program runs");
+        assert!(output.status.success(), "{command} --help");
+    }
+}
+
+async fn an_unknown_command_is_refused_with_what_there_is() {
+    let output = cordboard(&["dance"]).output().expect("the program runs");
+
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("dance"));
+}
+
+async fn every_wrong_setting_is_named_at_once_and_no_port_opens() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let place = tempfile::tempdir().expect("this machine has a place for temporary files");
+    let file = place.path().join("cordboard.toml");
+    std::fs::write(
+        &file,
+        "public_url = \"http://example.com\"\nlistne = \"x\"\n[calls]\nmax = 0\n",
+    )
+    .expect("the directory is there");
+
+    let output = cordboard(&["serve", "--config", &file.display().to_string()])
+        // With a port that is taken: had it been tried, that would be the complaint.
+        .env("CORDBOARD_LISTEN", taken.local_addr().expect("it is bound").to_string())
+        .env("OPENAI_REALTIME_API_URL", "https://api.openai.com")
+        .env("TWILIO_ACCOUNT_SID", "0123456789abcdef0123456789abcdef")
+        .env("OPENAI_REALTIME_DIALECT", "latin")
+        .output()
+        .expect("the program runs");
+
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for problem in [
+        "public_url",
+        "listne",
+        "calls.max",
+        "OPENAI_REALTIME_API_URL",
+        "TWILIO_ACCOUNT_SID",
+        "OPENAI_REALTIME_DIALECT",
+    ] {
+        assert!(text.contains(problem), "{problem} is not named in:\n{text}");
+    }
+    assert!(!text.contains("listen on"), "a port was tried:\n{text}");
+    assert!(!text.contains("0123456789abcdef"), "a value that may be a secret is quoted:\n{text}");
+}
+
+async fn serving_without_the_carriers_token_is_refused() {
+    let output = cordboard(&["serve"])
+        .env("OPENAI_API_KEY", "sk-test")
+        .env("CORDBOARD_LISTEN", "127.0.0.1:0")
+        .output()
+        .expect("the program runs");
+
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(text.contains("PUBLIC_URL") && text.contains("TWILIO_AUTH_TOKEN"), "{text}");
+}
+
+async fn sigterm_lets_the_running_call_end_and_then_the_process() {
+    let answers = [Exchange::answer(Answer::tone(700))];
+    let script = ModelScript::new(Answer::tone(500), answers);
+    let model = ModelServer::start(ModelConfig::with_script(script)).await.expect("a free port");
+    let place = tempfile::tempdir().expect("this machine has a place for temporary files");
+    let mut command = cordboard(&["serve"]);
+    command
+        .env("CORDBOARD_LISTEN", "127.0.0.1:0")
+        .env("PUBLIC_URL", World::ORIGIN)
+        .env("TWILIO_AUTH_TOKEN", World::AUTH_TOKEN)
+        .env("OPENAI_API_KEY", "sk-test")
+        .env("OPENAI_REALTIME_API_URL", model.url())
+        .env("CORDBOARD_TENANTS_DIR", place.path())
+        .env("NO_COLOR", "1");
+    let mut served = Served::start(command).await;
+    let webhook = format!("http://{}/incoming-call", served.address);
+    let carrier = Carrier::new(CarrierConfig {
+        auth_token: World::AUTH_TOKEN.into(),
+        public_origin: Some(World::ORIGIN.into()),
+        ..CarrierConfig::default()
+    });
+
+    let running =
+        carrier.start(&webhook, CallPlan::new(greeted().wait(1500).converse(1).hang_up()));
+    let log = model.log();
+    let is_up = || log.session(0).is_some_and(|s| !s.sent_of("response.done").is_empty());
+    until("the caller was greeted", is_up).await;
+    served.terminate();
+    served.said("draining").await;
+    let refused = carrier.call(&webhook, CallPlan::new(greeted())).await;
+    let ended = running.finished().await;
+    let code = served.ended().await;
+
+    assert_eq!(refused.requests[0].status, Some(503));
+    checks::call(&ended);
+    assert_eq!((ended.end, ended.script_failure), (End::CallerHungUp, None));
+    assert_eq!(code, Some(0));
+}
+
+/// The program with nothing of this process's settings, in a directory without files.
+fn cordboard(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a test program has a path"));
+    let empty = std::env::temp_dir().join("cordboard-e2e-empty");
+    std::fs::create_dir_all(&empty).expect("this machine has a place for temporary files");
+    command.args(arguments).env_clear().env(ACT, "1").current_dir(empty);
+    command
+}
+
+/// A gateway that is a process.
+struct Served {
+    child: Child,
+    address: String,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Served {
+    /// Starts it and waits until it says where it listens.
+    async fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program runs");
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                // The scenario may have heard enough.
+                let _ = sender.send(line);
+            }
+        });
+        let mut served = Self { child, address: String::new(), lines };
+        let line = served.said("answering calls").await;
+        let (_, rest) = line.split_once("listen=").expect("it says where");
+        served.address = rest.split_whitespace().next().unwrap_or_default().to_owned();
+        served
+    }
+
+    /// Waits for a line of its log.
+    async fn said(&mut self, words: &str) -> String {
+        let mut found = None;
+        until(words, || {
+            found =
+                found.take().or_else(|| self.lines.try_iter().find(|line| line.contains(words)));
+            found.is_some()
+        })
+        .await;
+        found.expect("it was just found")
+    }
+
+    fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is everywhere");
+        assert!(told.success());
+    }
+
+    async fn ended(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("the process ends", || {
+            status = self.child.try_wait().expect("it is our child");
+            status.is_some()
+        })
+        .await;
+        status.expect("it has ended").code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It has ended already unless the scenario failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+crate::scenarios![
+    help_names_every_command,
+    an_unknown_command_is_refused_with_what_there_is,
+    every_wrong_setting_is_named_at_once_and_no_port_opens,
+    serving_without_the_carriers_token_is_refused,
+    sigterm_lets_the_running_call_end_and_then_the_process,
+];
