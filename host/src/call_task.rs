@@ -151,6 +151,9 @@ struct CallTask {
     model: ModelLeg,
     /// Absent while no instance could be started.
     desk: Option<Desk<CallAgency>>,
+    /// Which version answers, and how many events it has since that was last told.
+    answering: Arc<Version>,
+    events: u64,
     /// Whoever waits to hear what came of a migration.
     migration: Option<oneshot::Sender<Migration>>,
     info: CallInfo,
@@ -182,6 +185,8 @@ impl CallTask {
             stream_sid: start.stream_sid,
             carrier: None,
             desk: None,
+            answering: Arc::clone(promised.seat.version()),
+            events: 0,
             migration: None,
             errands: JoinSet::new(),
             text: String::new(),
@@ -301,6 +306,8 @@ impl CallTask {
     fn report_incidents(&mut self) {
         let Some(desk) = &mut self.desk else { return };
         for incident in desk.incidents() {
+            // Of whichever version answered until now.
+            self.gateway.answered(&self.answering, std::mem::take(&mut self.events));
             let came_of_it = match &incident {
                 Incident::Migrated { pause, .. } => Some(Migration::Moved { pause: *pause }),
                 Incident::Stayed { reason, .. } => {
@@ -318,6 +325,7 @@ impl CallTask {
             }
             self.gateway.tenant_incident(&self.info, incident);
         }
+        self.answering = Arc::clone(desk.version());
     }
 
     fn from_carrier(&mut self, message: Result<Message, Lost<axum::Error>>) -> Input {
@@ -362,7 +370,10 @@ impl CallTask {
         let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let answer = desk.handle(now_ms, event).await;
         self.gateway.metrics.event_seconds.observe(asked.elapsed().as_secs_f64());
-        self.report_incidents();
+        self.events += 1;
+        if desk.has_incidents() {
+            self.report_incidents();
+        }
         match answer {
             Ok(actions) => Input::Answered(actions),
             Err(fault) => Input::TenantFailed { fault: as_call_fault(&fault) },
@@ -483,6 +494,7 @@ impl CallTask {
         info!(?reason, detail, seconds = duration.as_secs_f64(), ?counts, "the call is over");
         let label = TenantKind { tenant: self.label.tenant.clone(), kind: ended_kind(reason) };
         self.gateway.metrics.calls_ended.get_or_create(&label).inc();
+        self.gateway.answered(&self.answering, self.events);
         self.gateway.note_afterwards(self.info.call_id.clone(), Afterwards::HangUp);
         // Last requests (`publish` webhooks, REST hang-up) may finish; each has its own deadline.
         let errands = async { while self.errands.join_next().await.is_some() {} };

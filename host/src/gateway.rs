@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use axum::extract::ws::WebSocket;
 use cordboard_call::contract::{CallInfo, Publication};
+use cordboard_tenant::shelf::VersionName;
 use cordboard_tenant::{
-    CallSlot, CompileLimits, CompiledCache, Engine, EngineConfig, Incident, Line, Parts,
-    Switchboard, Version,
+    Blame, CallSlot, CompileLimits, CompiledCache, Engine, EngineConfig, Fault, Incident, Line,
+    Parts, Switchboard, Version,
 };
 use cordboard_wire::twilio::SigningKey;
 use cordboard_wire::twilio::Start;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::{Cloakroom, REDEEM_WITHIN, REMEMBER_FOR, StreamToken};
 use crate::config::{Config, PublicUrl, Trust};
+use crate::health::{Health, Which};
 use crate::metrics::{Metrics, TenantKind};
 use crate::model::{Connecting, ModelEndpoint};
 use crate::outbound_http::{Bounds, OutboundHttp};
@@ -173,6 +175,7 @@ pub struct Gateway {
     answered: Mutex<Cloakroom<String, String>>,
     afterwards: Mutex<Cloakroom<String, Afterwards>>,
     live: Mutex<HashMap<String, Live>>,
+    health: Mutex<Health>,
     taken: Arc<AtomicUsize>,
     draining: watch::Sender<bool>,
 }
@@ -218,6 +221,7 @@ impl Gateway {
             answered: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
             afterwards: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
             live: Mutex::default(),
+            health: Mutex::default(),
             taken: Arc::default(),
             draining: watch::Sender::new(false),
             config,
@@ -367,9 +371,15 @@ impl Gateway {
         lock(&self.live).len()
     }
 
-    /// Counts and logs what the desk of a call did about its tenant.
-    pub fn tenant_incident(&self, call: &CallInfo, incident: Incident<Arc<Version>>) {
-        let kind = match incident {
+    /// Notes events that a version has answered.
+    pub fn answered(&self, version: &Version, events: u64) {
+        lock(&self.health).answered(Instant::now(), &Which::of(version), events);
+    }
+
+    /// Counts and logs what the desk of a call did about its tenant, and rolls a version back that does
+    /// worse than the one before it.
+    pub fn tenant_incident(self: &Arc<Self>, call: &CallInfo, incident: Incident<Arc<Version>>) {
+        let kind = match &incident {
             Incident::Recovered { version, fault, replayed, skipped, pause } => {
                 tracing::warn!(
                     tenant = call.tenant, version = version.name, %fault, replayed, skipped, ?pause,
@@ -414,7 +424,73 @@ impl Gateway {
                 "tenant-stayed"
             }
         };
-        let label = TenantKind { tenant: call.tenant.clone(), kind };
+        self.count(&call.tenant, kind);
+        match incident {
+            Incident::Recovered { version, fault, .. }
+            | Incident::FellBack { from: version, fault, .. }
+            | Incident::Lost { version, fault } => self.judge(&version, &fault),
+            Incident::Migrated { .. } | Incident::Stayed { .. } => {}
+        }
+    }
+
+    /// Counts a version's fault, and rolls it back when it does worse than the one before it.
+    fn judge(self: &Arc<Self>, version: &Arc<Version>, fault: &Fault) {
+        if fault.blame() != Blame::Tenant {
+            return;
+        }
+        // On a machine that is too slow every guest overruns; a trap is a trap on any machine.
+        if matches!(fault, Fault::OverBudget { .. }) && self.is_lagging() {
+            return;
+        }
+        let Some(line) = self.tenants.line(version.tenant.as_str()).cloned() else { return };
+        let outlook = line.outlook();
+        let control = match outlook.registry.previous() {
+            // The canary is compared with the version that is active.
+            _ if outlook.active != version.name => Some(outlook.active),
+            before => before.map(|before| before.to_string()),
+        };
+        let which = Which::of(version);
+        let control = control.map(|version| Which { version, ..which.clone() });
+        let Ok(name) = version.name.parse::<VersionName>() else { return };
+        if lock(&self.health).is_failing(Instant::now(), &which, control.as_ref()) {
+            let reason = format!("by itself, after {fault}");
+            tokio::spawn(Arc::clone(self).roll_back(line, name, reason));
+        }
+    }
+
+    fn is_lagging(&self) -> bool {
+        lock(&self.health).is_lagging(Instant::now(), self.engine.heartbeat().late)
+    }
+
+    /// Takes a version out of service and its calls to the one before it.
+    async fn roll_back(self: Arc<Self>, line: Arc<Line>, bad: VersionName, reason: String) {
+        let tenant = line.id().to_string();
+        let changing = Arc::clone(&line);
+        let changed = tokio::task::spawn_blocking(move || {
+            changing.change(|registry| registry.mark_bad(bad, &reason))
+        });
+        match changed.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                return tracing::error!(tenant, version = %bad, %error, "a failing version can not be rolled back");
+            }
+            Err(error) => {
+                return tracing::error!(tenant, version = %bad, %error, "rolling back failed within this host");
+            }
+        }
+        let to = line.active();
+        tracing::error!(tenant, from = %bad, to = to.name, "a version failed too often and was rolled back");
+        self.count(&tenant, "rolled-back");
+        self.migrate(&to).await;
+    }
+
+    /// Gives a version another chance: somebody who knows activated it.
+    pub fn acquit(&self, version: &Version) {
+        lock(&self.health).acquit(&Which::of(version));
+    }
+
+    fn count(&self, tenant: &str, kind: &'static str) {
+        let label = TenantKind { tenant: tenant.to_owned(), kind };
         self.metrics.notes.get_or_create(&label).inc();
     }
 
@@ -462,6 +538,8 @@ impl Gateway {
         for _ in 0..forgotten {
             self.metrics.refuse("stream-never-came");
         }
+        // Asked for now and then, so that a late tick is dated well.
+        self.is_lagging();
         lock(&self.answered).forget_expired(now);
         lock(&self.afterwards).forget_expired(now);
     }

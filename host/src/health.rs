@@ -8,6 +8,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use cordboard_tenant::Version;
+
 /// How far back faults count.
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -21,6 +23,9 @@ const WORSE_BY: f64 = 4.0;
 /// not excuse a version that fails all the time, and none at all does not condemn one that fails once a day.
 const CONTROL_EVENTS_PER_FAULT: f64 = 100_000.0;
 
+/// How long after a late tick no overrun is held against anybody. Ticks are looked at every few seconds.
+const LAG: Duration = Duration::from_secs(10);
+
 /// Versions remembered; the longest unseen goes first.
 const VERSIONS_MAX: usize = 1_024;
 
@@ -33,10 +38,20 @@ pub(crate) struct Which {
     pub(crate) version: String,
 }
 
+impl Which {
+    /// The key of a version.
+    pub(crate) fn of(version: &Version) -> Self {
+        Self { tenant: version.tenant.to_string(), version: version.name.clone() }
+    }
+}
+
 /// What is known of every version that answered lately.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     records: HashMap<Which, Record>,
+    /// Ticks that had been late when this was last asked, and when there was last a new one.
+    late_ticks: u64,
+    lagged: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +68,15 @@ impl Health {
     /// Events a version answered, counted by a call and handed in now and then.
     pub(crate) fn answered(&mut self, now: Instant, which: &Which, events: u64) {
         self.record(now, which).events += events;
+    }
+
+    /// Whether the thread that keeps the guests' time has been late of late; `late_ticks` is its own count.
+    pub(crate) fn is_lagging(&mut self, now: Instant, late_ticks: u64) -> bool {
+        if late_ticks > self.late_ticks {
+            self.late_ticks = late_ticks;
+            self.lagged = Some(now);
+        }
+        self.lagged.is_some_and(|at| now < at + LAG)
     }
 
     /// A fault of the version's own. True, once, when it does so much worse than the `control`, the version
@@ -157,6 +181,15 @@ mod tests {
         for _ in 0..10 {
             assert!(!health.is_failing(now, &which("v2"), Some(&which("v1"))));
         }
+    }
+
+    #[test]
+    fn a_machine_that_was_late_is_forgiven_for_a_while() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        assert!(!health.is_lagging(now, 0));
+        assert!(health.is_lagging(now, 1));
+        assert!(health.is_lagging(now + LAG / 2, 1));
+        assert!(!health.is_lagging(now + LAG, 1));
     }
 
     #[test]

@@ -335,6 +335,8 @@ async fn switch(
     rule: impl Fn(&Registry) -> Result<Registry, Refused> + Send + 'static,
 ) -> Result<Value, Problem> {
     let changed = change(&line, rule).await?;
+    // Whoever activates a version knows what it did before.
+    gateway.acquit(&line.active());
     let mut answer = summary(&line);
     answer["before"] = named_or_null(changed.before.active());
     if migrates(then, &changed) {

@@ -240,6 +240,11 @@ impl<A: Agency> Desk<A> {
         self.wish.is_some() || self.newcomer.is_some()
     }
 
+    /// Whether there is anything to tell.
+    pub fn has_incidents(&self) -> bool {
+        !self.incidents.is_empty()
+    }
+
     /// What happened since this was last asked, oldest first.
     pub fn incidents(&mut self) -> impl Iterator<Item = Incident<A::Version>> + '_ {
         self.incidents.drain(..)
