@@ -36,7 +36,7 @@ use crate::socket::Duplex;
 pub static APOLOGY: &[u8] = include_bytes!("apology.ulaw");
 
 /// The tenant that needs nothing but settings, so that nothing has to be deployed to start.
-static DEFAULT_TENANT: &[u8] = include_bytes!(env!("DEFAULT_TENANT_COMPONENT"));
+pub(crate) static DEFAULT_TENANT: &[u8] = include_bytes!(env!("DEFAULT_TENANT_COMPONENT"));
 
 /// Commands waiting for one call; an operator types, so this is plenty.
 const COMMANDS_WAITING: usize = 16;

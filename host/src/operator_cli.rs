@@ -123,6 +123,8 @@ pub(crate) struct Activate {
     /// The tenant's name
     tenant: String,
     /// The version, for example v3
+    // Every command has a `--version` already, under that very id.
+    #[arg(id = "which", value_name = "VERSION")]
     version: String,
     /// Take it even if it was rolled back before
     #[arg(long)]
@@ -138,6 +140,8 @@ pub(crate) struct Canary {
     /// The tenant's name
     tenant: String,
     /// The version, for example v3
+    // Every command has a `--version` already, under that very id.
+    #[arg(id = "which", value_name = "VERSION")]
     version: String,
     /// Its share of the new calls, for example 10%
     #[arg(value_parser = percent)]
@@ -197,6 +201,8 @@ pub(crate) struct Retire {
     /// The tenant's name
     tenant: String,
     /// The version, for example v3
+    // Every command has a `--version` already, under that very id.
+    #[arg(id = "which", value_name = "VERSION")]
     version: String,
     #[command(flatten)]
     console: Console,

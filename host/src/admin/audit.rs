@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use cordboard_tenant::shelf::When;
 use serde_json::{Value, json};
@@ -48,8 +48,9 @@ impl Audit {
         let path = dir.join("audit.jsonl");
         let file = append_to(&path)?;
         let bytes = file.metadata()?.len();
-        // Numbers tie two lines together; they need to differ, not to be counted without gaps.
-        let next = When::from(SystemTime::now()).to_string().bytes().map(u64::from).sum::<u64>();
+        // Numbers tie two lines together: they need to differ over a restart, not to be without gaps.
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let next = u64::try_from(since_1970.as_millis()).unwrap_or_default();
         Ok(Self { path, file_bytes_max, open: Mutex::new(Open { file, bytes, next }) })
     }
 

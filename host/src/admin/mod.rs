@@ -12,6 +12,8 @@ mod audit;
 mod calls;
 mod deploy;
 mod problem;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::Arc;
