@@ -20,8 +20,10 @@ use cordboard_tenant::{
 };
 use cordboard_wire::twilio::SigningKey;
 use cordboard_wire::twilio::Start;
+use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::admin::Audit;
 use crate::admission::{Cloakroom, REDEEM_WITHIN, REMEMBER_FOR, StreamToken};
 use crate::config::{Config, PublicUrl, Trust};
 use crate::health::{Health, Which};
@@ -171,6 +173,8 @@ pub struct Gateway {
     pub origin: Option<PublicUrl>,
     /// Whose signatures are believed; absent when the operator turned the check off.
     pub signing_keys: Option<Vec<SigningKey>>,
+    /// Who changed what; absent where nobody may.
+    pub(crate) audit: Option<Arc<Audit>>,
     admitted: Mutex<Cloakroom<StreamToken, Admission>>,
     answered: Mutex<Cloakroom<String, String>>,
     afterwards: Mutex<Cloakroom<String, Afterwards>>,
@@ -205,6 +209,11 @@ impl Gateway {
         for problem in problems {
             tracing::error!("{problem}");
         }
+        let dir = &config.tenants_dir;
+        let audit = (!config.admin.tokens.is_empty()).then(|| Audit::open(dir)).transpose();
+        let audit = audit.with_context(|| {
+            format!("can not open the audit log in {} (tenants_dir)", dir.display())
+        })?;
         let most = config.calls.max;
         // Every remembered thing belongs to a call, so a few times the cap on calls is ample.
         let (promises, memories) = (most, most.saturating_mul(4).max(64));
@@ -217,6 +226,7 @@ impl Gateway {
             engine,
             tenants,
             metrics: Metrics::default(),
+            audit: audit.map(Arc::new),
             admitted: Mutex::new(Cloakroom::new(REDEEM_WITHIN, promises)),
             answered: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
             afterwards: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
@@ -320,13 +330,15 @@ impl Gateway {
         lock(&self.live).get(call_sid).is_some_and(|live| live.orders.try_send(order).is_ok())
     }
 
-    /// Lets a version take over in every live call of its tenant, and says what came of each, by call.
+    /// Lets a version take over in every live call of its tenant that another one answers, and says what came
+    /// of each, by call.
     ///
     /// Returns once every one of them has moved, stayed or ended; a call decides within seconds.
     pub async fn migrate(&self, to: &Arc<Version>) -> Vec<(String, Migration)> {
         let tenant = to.tenant.as_str();
         let mut waiting = Vec::new();
-        for (call_sid, live) in lock(&self.live).iter().filter(|(_, live)| live.tenant == tenant) {
+        let moves = |live: &Live| live.tenant == tenant && live.version != to.name;
+        for (call_sid, live) in lock(&self.live).iter().filter(|(_, live)| moves(live)) {
             let (outcome, answer) = oneshot::channel();
             // A full inbox drops the order and with it `outcome`: that call has ended, or nearly.
             drop(live.orders.try_send(Order::Migrate { to: Arc::clone(to), outcome }));
@@ -466,8 +478,16 @@ impl Gateway {
     async fn roll_back(self: Arc<Self>, line: Arc<Line>, bad: VersionName, reason: String) {
         let tenant = line.id().to_string();
         let changing = Arc::clone(&line);
+        let audit = self.audit.clone();
         let changed = tokio::task::spawn_blocking(move || {
-            changing.change(|registry| registry.mark_bad(bad, &reason))
+            let details = json!({ "version": bad.to_string(), "reason": reason });
+            let change = || changing.change(|registry| registry.mark_bad(bad, &reason));
+            match audit {
+                Some(audit) => {
+                    audit.by_itself(changing.id().as_str(), "rollback", &details, change)
+                }
+                None => change(),
+            }
         });
         match changed.await {
             Ok(Ok(_)) => {}

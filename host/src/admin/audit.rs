@@ -1,9 +1,11 @@
 //! The audit log: who asked for what, and what came of it.
 //!
-//! **One rule: a change that could not be written down is not made.** Each change has two lines: one before
+//! **One rule: a change that could not be written down is not made**, but for what the host does by itself, since
+//! callers wait for it. Each change has two lines: one before
 //! it, and one with its outcome after. A line without its second is a change that the process did not live
 //! to finish.
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -20,8 +22,11 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Older files kept. With the limit above, some 80,000 changes.
 const OLD_FILES_MAX: u32 = 9;
 
+/// Who changes something when nobody asked for it.
+const THE_HOST: &str = "cordboard";
+
 /// An append-only file of JSON lines in the tenants directory.
-pub(super) struct Audit {
+pub(crate) struct Audit {
     path: PathBuf,
     file_bytes_max: u64,
     /// Lines must not mix and rotation must not race; there is no task that could own a file so seldom used.
@@ -39,7 +44,7 @@ pub(super) struct Asked(u64);
 
 impl Audit {
     /// Opens the log of a tenants directory, which is made where it is missing.
-    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         Self::open_bounded(dir, FILE_BYTES_MAX)
     }
@@ -82,6 +87,31 @@ impl Audit {
         if let Err(error) = self.append(&mut open, &line) {
             tracing::error!(path = %self.path.display(), %error, %line, "the audit log can not be written");
         }
+    }
+
+    /// Writes down what the host does by itself, a roll-back or the deployment of a saved file, and does it.
+    ///
+    /// # Errors
+    /// What the work itself fails with.
+    pub(crate) fn by_itself<T, E: Display>(
+        &self,
+        tenant: &str,
+        what: &str,
+        details: &Value,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let asked = self.asked(THE_HOST, tenant, what, details).inspect_err(|error| {
+            tracing::error!(path = %self.path.display(), %error, "the audit log can not be written");
+        });
+        let done = work();
+        if let Ok(asked) = asked {
+            let outcome = match &done {
+                Ok(_) => json!("done"),
+                Err(error) => json!({ "failed": error.to_string() }),
+            };
+            self.came_of_it(&asked, &outcome);
+        }
+        done
     }
 
     fn append(&self, open: &mut Open, line: &Value) -> io::Result<()> {

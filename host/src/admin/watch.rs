@@ -14,6 +14,9 @@ use cordboard_tenant::Line;
 use super::deploy::migrate_all;
 use crate::gateway::Gateway;
 
+/// What the audit log says about such a deployment.
+const SAVED: &str = "its files changed";
+
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -72,7 +75,15 @@ fn look(line: &Line) -> Seen {
 
 async fn deploy(gateway: &Arc<Gateway>, line: &Arc<Line>) {
     let noticing = Arc::clone(line);
-    match tokio::task::spawn_blocking(move || noticing.notice_folder()).await {
+    let audit = gateway.audit.clone();
+    let noticed = tokio::task::spawn_blocking(move || {
+        let notice = || noticing.notice_folder();
+        match audit {
+            Some(audit) => audit.by_itself(noticing.id().as_str(), "deploy", &SAVED.into(), notice),
+            None => notice(),
+        }
+    });
+    match noticed.await {
         Ok(Ok(Some(version))) => {
             let migration = migrate_all(gateway, line).await;
             let migration = migration.unwrap_or_default();
