@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
-use crate::gateway::{APOLOGY, Admission, Afterwards, Gateway, Migration, Order, Promised, Seat};
+use crate::gateway::{APOLOGY, Admission, Gateway, Migration, Order, Promised, Seat};
 use crate::metrics::{Kind, Tenant, TenantKind};
 use crate::model::ModelLeg;
 use crate::rest::RestFailure;
@@ -113,7 +113,7 @@ async fn turn_away(gateway: &Gateway, carrier: CarrierSocket, kind: &'static str
     gateway.metrics.refuse(kind);
     warn!(reason, "a stream was turned away");
     carrier
-        .close(farewell(close_code::POLICY, "the stream does not fit its token"), CLOSE_WITHIN)
+        .close(farewell(close_code::POLICY, "this stream can not be a call here"), CLOSE_WITHIN)
         .await;
 }
 
@@ -145,6 +145,8 @@ struct CallTask {
     call: Call,
     began: Instant,
     label: Tenant,
+    /// Of 20 ms in the carrier's format.
+    frame_bytes: usize,
     stream_sid: String,
     /// Absent once it is lost, or until the carrier comes back with the next stream of the call.
     carrier: Option<CarrierSocket>,
@@ -181,6 +183,7 @@ impl CallTask {
         })?;
         Ok(Self {
             label: Tenant { tenant: info.tenant.clone() },
+            frame_bytes: frame_bytes(info.format),
             began: Instant::now(),
             stream_sid: start.stream_sid,
             carrier: None,
@@ -271,8 +274,35 @@ impl CallTask {
         };
         match happened {
             Happened::Carrier(message) => self.from_carrier(message),
-            Happened::Input(input) => input,
+            Happened::Input(input) => {
+                self.measure(&input);
+                input
+            }
             Happened::Ordered(order) => self.obey(order),
+        }
+    }
+
+    fn measure(&mut self, input: &Input) {
+        let metrics = &self.gateway.metrics;
+        let connection = |kind| metrics.model_connections.get_or_create(&Kind { kind }).inc();
+        match input {
+            Input::Wake => {
+                let late = self.call.wake_at().map(|due| self.began.elapsed().saturating_sub(due));
+                metrics.late_seconds.observe(late.unwrap_or_default().as_secs_f64());
+            }
+            Input::ModelUp { .. } => {
+                connection("up");
+            }
+            Input::ModelDown { refused: Some(_), .. } => {
+                connection("refused");
+            }
+            Input::ModelDown { .. } => {
+                connection("lost");
+            }
+            _ => {}
+        }
+        for _ in 0..self.model.take_malformed() {
+            self.malformed("model-message");
         }
     }
 
@@ -295,7 +325,12 @@ impl CallTask {
     }
 
     fn migrate(&mut self, to: Arc<Version>, outcome: oneshot::Sender<Migration>) {
-        let Some(desk) = &mut self.desk else { return };
+        let Some(desk) = &mut self.desk else {
+            let reason = "no instance is answering".to_owned();
+            // Whoever asked may have stopped waiting.
+            drop(outcome.send(Migration::Stayed { reason }));
+            return;
+        };
         desk.migrate(to);
         // An earlier wish was given up just now, and says so among the incidents.
         self.report_incidents();
@@ -423,9 +458,10 @@ impl CallTask {
     fn tell_carrier(&mut self, message: &ToCarrier) -> Option<Input> {
         self.text.clear();
         match message {
-            ToCarrier::Media { frames } => {
-                self.gateway.metrics.frames_out.get_or_create(&self.label).inc();
-                twilio::media(&self.stream_sid, frames, &mut self.text);
+            ToCarrier::Media { frames: audio } => {
+                let frames = audio.len() / self.frame_bytes;
+                self.gateway.metrics.frames_out.get_or_create(&self.label).inc_by(frames as u64);
+                twilio::media(&self.stream_sid, audio, &mut self.text);
             }
             ToCarrier::Mark { name } => twilio::mark(&self.stream_sid, name, &mut self.text),
             ToCarrier::Clear => twilio::clear(&self.stream_sid, &mut self.text),
@@ -476,7 +512,10 @@ impl CallTask {
             Note::RestFailed { kind, reason } => {
                 warn!(?kind, reason, "the carrier's REST interface failed")
             }
-            Note::Parting { reason } => info!(reason, "the call is ending"),
+            Note::Parting { reason } => {
+                info!("the call is ending");
+                debug!(reason, "why the call is ending");
+            }
             Note::Unexpected(what) => error!(what, "an input came that can not come now"),
             note => debug!(?note, "noted"),
         }
@@ -491,12 +530,14 @@ impl CallTask {
     /// Closes what is still open. The seat and the entry in the list of calls go with the task.
     async fn finish(mut self, summary: Summary) {
         let Summary { reason, detail, duration, counts } = summary;
-        info!(?reason, detail, seconds = duration.as_secs_f64(), ?counts, "the call is over");
+        info!(?reason, seconds = duration.as_secs_f64(), ?counts, "the call is over");
+        // A tenant's reason for hanging up may hold words of the caller or the model.
+        debug!(detail, "why the call is over");
         let label = TenantKind { tenant: self.label.tenant.clone(), kind: ended_kind(reason) };
         self.gateway.metrics.calls_ended.get_or_create(&label).inc();
         self.gateway.answered(&self.answering, self.events);
-        self.gateway.note_afterwards(self.info.call_id.clone(), Afterwards::HangUp);
-        // Last requests (`publish` webhooks, REST hang-up) may finish; each has its own deadline.
+        self.gateway.note_ended(self.info.call_id.clone());
+        // The tenant's last HTTP requests may finish; each has its own deadline.
         let errands = async { while self.errands.join_next().await.is_some() {} };
         self.model.close();
         let carrier = self.carrier.take();
@@ -542,6 +583,15 @@ fn as_call_fault(fault: &Fault) -> TenantFault {
         Fault::BadAnswer(why) => TenantFault::Contract(why.to_string()),
         other => TenantFault::Trapped(other.to_string()),
     }
+}
+
+/// Bytes of 20 ms in a format that [`Call::new`] took.
+fn frame_bytes(format: AudioFormat) -> usize {
+    let per_sample = match format.encoding {
+        Encoding::Mulaw | Encoding::Alaw => 1,
+        Encoding::Pcm16 => 2,
+    };
+    (format.sample_rate as usize / 50 * per_sample * usize::from(format.channels)).max(1)
 }
 
 /// What a guest's wall clock shows as the call begins. A clock before 1970 shows 1970.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use cordboard_sim::commands::{BridgeArgs, CallArgs, ModelArgs};
+use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, Sources};
 use crate::demo::DemoArgs;
@@ -67,7 +68,7 @@ impl Cli {
                 let watch = if args.watch { Watch::Yes } else { Watch::No };
                 match Config::load(&Sources::from_process(args.config.as_deref())) {
                     Ok(config) => {
-                        start_logging(&config.log, std::io::stdout);
+                        start_logging(filter(&config.log), std::io::stdout);
                         report(on_runtime(crate::serve::serve(config, watch)))
                     }
                     Err(problems) => {
@@ -78,15 +79,15 @@ impl Cli {
             }
             Command::Operator(command) => on_runtime(command.run()),
             Command::Demo(args) => {
-                start_logging("warn", std::io::stderr);
+                start_logging(from_environment("warn"), std::io::stderr);
                 report(on_runtime(crate::demo::run(args)))
             }
             Command::Doctor(args) => {
-                start_logging("error", std::io::stderr);
+                start_logging(from_environment("error"), std::io::stderr);
                 on_runtime(crate::doctor::run(args))
             }
             Command::Sim(command) => {
-                start_logging("info", std::io::stderr);
+                start_logging(from_environment("info"), std::io::stderr);
                 report(match command {
                     SimCommand::Model(args) => on_runtime(cordboard_sim::commands::run_model(args)),
                     SimCommand::Call(args) => on_runtime(cordboard_sim::commands::run_call(args)),
@@ -119,13 +120,20 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// `RUST_LOG` decides where it is set.
-fn start_logging<W>(default: &str, writer: W)
+/// `RUST_LOG` where it says something; set to nothing it counts as not set, as every setting does.
+fn from_environment(default: &str) -> EnvFilter {
+    let said = std::env::var("RUST_LOG").unwrap_or_default();
+    filter(if said.trim().is_empty() { default } else { &said })
+}
+
+fn filter(text: &str) -> EnvFilter {
+    EnvFilter::try_new(text).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+fn start_logging<W>(filter: EnvFilter, writer: W)
 where
     W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     // Colours are for people; a file or a collector gets plain text.
     let colours = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours).init();

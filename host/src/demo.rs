@@ -27,6 +27,9 @@ const PUBLIC_URL: &str = "https://demo.cordboard.invalid";
 /// The pretended account's token. It signs nothing outside this process.
 const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
+/// Three frames: what a carrier may have on its way to the caller when it is told to forget the rest.
+const CUT_WITHIN_MS: f64 = 60.0;
+
 /// Options of `cordboard demo`.
 #[derive(Args)]
 pub(crate) struct DemoArgs {
@@ -57,6 +60,13 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     if let Some(failure) = &call.script_failure {
         anyhow::bail!("the call did not go as it should: {failure}");
     }
+    let cut = call
+        .stream()
+        .barge_ins()
+        .iter()
+        .filter_map(|it| it.stop_after_clear_ms)
+        .fold(f64::NAN, f64::max);
+    ensure!(cut <= CUT_WITHIN_MS, "the interrupted answer was heard for {cut} ms after the clear");
     ensure!(call.debugger.is_empty(), "the carrier complains: {:?}", call.debugger);
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! operator who wants to end it. Ownership can not join those; a short lock can.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,6 +40,12 @@ pub static APOLOGY: &[u8] = include_bytes!("apology.ulaw");
 /// The tenant that needs nothing but settings, so that nothing has to be deployed to start.
 pub(crate) static DEFAULT_TENANT: &[u8] = include_bytes!(env!("DEFAULT_TENANT_COMPONENT"));
 
+/// From the order to end until a call is given up: its last words and the closing of its sockets.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// For the carrier's webhooks after the last call.
+const LAST_QUESTIONS: Duration = Duration::from_secs(2);
+
 /// Commands waiting for one call; an operator types, so this is plenty.
 const COMMANDS_WAITING: usize = 16;
 
@@ -67,20 +73,6 @@ pub enum Admission {
     Return {
         /// The carrier's id of the call.
         call_sid: String,
-    },
-}
-
-/// What the carrier is told when it asks what comes after the stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Afterwards {
-    /// The call came to its end; nothing more is to be said.
-    HangUp,
-    /// Connect the caller to somebody else.
-    Transfer {
-        /// E.164 or `sip:`.
-        to: String,
-        /// Shown to that party, where the tenant chose it.
-        caller_id: Option<String>,
     },
 }
 
@@ -177,7 +169,8 @@ pub struct Gateway {
     pub(crate) audit: Option<Arc<Audit>>,
     admitted: Mutex<Cloakroom<StreamToken, Admission>>,
     answered: Mutex<Cloakroom<String, String>>,
-    afterwards: Mutex<Cloakroom<String, Afterwards>>,
+    /// Calls that came to their end, for the webhook that asks what comes after the stream.
+    ended: Mutex<Cloakroom<String, ()>>,
     live: Mutex<HashMap<String, Live>>,
     health: Mutex<Health>,
     taken: Arc<AtomicUsize>,
@@ -229,7 +222,7 @@ impl Gateway {
             audit: audit.map(Arc::new),
             admitted: Mutex::new(Cloakroom::new(REDEEM_WITHIN, promises)),
             answered: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
-            afterwards: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
+            ended: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
             live: Mutex::default(),
             health: Mutex::default(),
             taken: Arc::default(),
@@ -278,16 +271,16 @@ impl Gateway {
         drop(lock(&self.answered).leave(Instant::now(), idempotency, twiml));
     }
 
-    /// Notes what the carrier is to do once the stream is over.
-    pub fn note_afterwards(&self, call_sid: String, what: Afterwards) {
-        // Without room the carrier is told to hang up, which is what a call's end means anyway.
-        drop(lock(&self.afterwards).leave(Instant::now(), call_sid, what));
+    /// Notes that a call came to its end, so that nothing more is to be said to its caller.
+    pub fn note_ended(&self, call_sid: String) {
+        // Without room the caller hears an apology too many.
+        let _ = lock(&self.ended).leave(Instant::now(), call_sid, ());
     }
 
-    /// What the carrier is to do now; told once.
+    /// Whether a call came to its end here; told once.
     #[must_use]
-    pub fn afterwards(&self, call_sid: &str) -> Option<Afterwards> {
-        lock(&self.afterwards).collect(Instant::now(), &call_sid.to_owned())
+    pub fn has_ended(&self, call_sid: &str) -> bool {
+        lock(&self.ended).collect(Instant::now(), &call_sid.to_owned()).is_some()
     }
 
     /// Enters a call in the list of live ones. An older stream of the same call is told to end.
@@ -531,24 +524,32 @@ impl Gateway {
         *self.draining.borrow()
     }
 
-    /// Refuses new calls, gives running ones until `deadline`, and returns when none is left.
+    /// Refuses new calls, gives running ones until `deadline`, and returns when none is left. A call whose
+    /// stream was promised and has not come yet is a running one.
     pub async fn drain(&self, deadline: Duration) {
         self.draining.send_replace(true);
+        if self.taken.load(Ordering::Acquire) == 0 {
+            return;
+        }
         let ends = tokio::time::Instant::now() + deadline;
-        let mut told = false;
-        while self.calls_live() > 0 {
-            if !told && tokio::time::Instant::now() >= ends {
-                told = true;
-                for live in lock(&self.live).values() {
-                    drop(live.orders.try_send(Order::Drain));
-                }
-            }
-            // After the order a call still says goodbye and closes its sockets, each with a deadline.
-            if told && tokio::time::Instant::now() >= ends + Duration::from_secs(10) {
+        let mut told = HashSet::new();
+        while self.taken.load(Ordering::Acquire) > 0 {
+            let late = tokio::time::Instant::now().checked_duration_since(ends);
+            // A told call still says goodbye and closes its sockets, each with a deadline.
+            if late.is_some_and(|late| late > FAREWELL) {
                 return;
+            }
+            if late.is_some() {
+                for live in lock(&self.live).values() {
+                    if told.insert(live.stream_sid.clone()) {
+                        drop(live.orders.try_send(Order::Drain));
+                    }
+                }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        // The carrier asks once more, what comes after the stream.
+        tokio::time::sleep(LAST_QUESTIONS).await;
     }
 
     /// Drops promises whose stream never came. Each closes its model session.
@@ -561,7 +562,7 @@ impl Gateway {
         // Asked for now and then, so that a late tick is dated well.
         self.is_lagging();
         lock(&self.answered).forget_expired(now);
-        lock(&self.afterwards).forget_expired(now);
+        lock(&self.ended).forget_expired(now);
     }
 }
 

@@ -17,6 +17,7 @@ mod demo;
 pub mod doctor;
 pub mod gateway;
 mod health;
+mod listen;
 mod metrics;
 pub mod model;
 mod operator_cli;

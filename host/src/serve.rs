@@ -9,15 +9,15 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::listen;
 use crate::webhook;
 
 /// How often promises whose stream never came are dropped.
@@ -74,36 +74,29 @@ pub async fn serve(config: Config, watch: Watch) -> anyhow::Result<()> {
         until_told_to_stop().await;
         let deadline = drained.config.calls.drain_deadline;
         info!(calls = drained.calls_live(), ?deadline, "draining: no new calls");
-        drained.drain(deadline).await;
+        tokio::select! {
+            () = drained.drain(deadline) => info!("all calls are over"),
+            () = until_told_to_stop() => warn!(calls = drained.calls_live(), "told twice: leaving calls behind"),
+        }
     })
-    .await?;
-    info!("all calls are over");
+    .await;
     Ok(())
 }
 
 /// Serves on an open listener until `stop` is ready.
-///
-/// # Errors
-/// The listener failed.
 pub async fn run(
     gateway: Arc<Gateway>,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    // Without Nagle's algorithm: frames are small, and its 40 ms are two of them.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            // The peer is gone already; the next read says so.
-            debug!(%error, "TCP_NODELAY refused");
-        }
-    });
+) {
     let sweeper = tokio::spawn(sweep(Arc::clone(&gateway)));
-    let served = tokio::select! {
-        served = axum::serve(listener, router(gateway)) => served.context("the listener failed"),
-        () = stop => Ok(()),
+    // Webhooks come beside the streams, which count only until they are calls.
+    let connections = gateway.config.calls.max.saturating_mul(2).saturating_add(64);
+    tokio::select! {
+        () = listen::serve(listener, router(gateway), connections) => {}
+        () = stop => {}
     };
     sweeper.abort();
-    served
 }
 
 /// All routes of one gateway.

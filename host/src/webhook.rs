@@ -5,6 +5,7 @@
 //! origin and the raw path and query, never against headers a proxy or a stranger may set.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -17,21 +18,25 @@ use cordboard_wire::twilio::{
     self, CallDirection, ConnectStream, Rejection, StreamEvent, StreamStatus, Transport, Webhook,
     WebhookError,
 };
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::admission::StreamToken;
 use crate::call_task;
 use crate::config::PublicUrl;
-use crate::gateway::{Admission, Afterwards, Full, Gateway, Promised};
+use crate::gateway::{Admission, Full, Gateway, Promised};
 use crate::model::Connecting;
 
 /// Twilio's forms are a few hundred bytes; StirPassport and CallToken may add some kilobytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 
+/// The carrier sends a form in one packet or two, and waits 15 s for the whole answer.
+const FORM_WITHIN: Duration = Duration::from_secs(5);
+
 /// The carrier's messages are under 1 KiB; 64 KiB is what Twilio's own samples allow.
 const STREAM_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// 64 KiB is 400 frames, 8 s of speech: a carrier that far behind is lost.
+/// About 1,000 frames, 20 s of speech: a carrier that far behind is lost.
 const STREAM_WRITE_BYTES_MAX: usize = 256 * 1024;
 
 /// All routes the carrier uses.
@@ -51,7 +56,15 @@ async fn incoming_call(State(gateway): State<Arc<Gateway>>, request: Request) ->
             Ok(both) => both,
             Err(refused) => return refused.into_response(),
         };
-    let line = gateway.tenants.for_number(webhook.to.as_deref().unwrap_or_default());
+    let Some(line) = gateway.tenants.for_number(webhook.to.as_deref().unwrap_or_default()) else {
+        gateway.metrics.refuse("tenant-broken");
+        warn!(
+            call = webhook.call_sid,
+            "a call was turned away: its number's tenant is out of order"
+        );
+        let twiml = twilio::say_and_hang_up("This number is not in service at the moment.");
+        return xml(twiml.unwrap_or_else(|_| twilio::hang_up()));
+    };
     promise(&gateway, webhook, &origin, line)
 }
 
@@ -231,23 +244,12 @@ async fn after_stream(State(gateway): State<Arc<Gateway>>, request: Request) -> 
         Ok((webhook, _)) => webhook,
         Err(refused) => return refused.into_response(),
     };
-    let twiml = match gateway.afterwards(&webhook.call_sid) {
-        Some(Afterwards::HangUp) => Ok(twilio::hang_up()),
-        Some(Afterwards::Transfer { to, caller_id }) => {
-            twilio::dial(&to, caller_id.as_deref(), None)
-        }
-        // Nobody spoke to this caller, or whoever did is gone.
-        None => twilio::say_and_hang_up(
-            "We are sorry, there is a technical problem. Please try again later.",
-        ),
-    };
-    match twiml {
-        Ok(twiml) => xml(twiml),
-        Err(error) => {
-            warn!(call = webhook.call_sid, %error, "what the tenant asked for can not be put in TwiML");
-            xml(twilio::hang_up())
-        }
+    if gateway.has_ended(&webhook.call_sid) {
+        return xml(twilio::hang_up());
     }
+    // Nobody spoke to this caller, or whoever did is gone.
+    let sorry = "We are sorry, there is a technical problem. Please try again later.";
+    xml(twilio::say_and_hang_up(sorry).expect("the sentence is shorter than the longest allowed"))
 }
 
 /// A form whose signature was right.
@@ -261,7 +263,12 @@ struct SignedForm<'a> {
 impl<'a> SignedForm<'a> {
     async fn receive(gateway: &'a Gateway, request: Request) -> Result<Self, Refused> {
         let (parts, body) = request.into_parts();
-        let Ok(bytes) = to_bytes(body, FORM_BYTES_MAX).await else {
+        let Ok(read) = timeout(FORM_WITHIN, to_bytes(body, FORM_BYTES_MAX)).await else {
+            gateway.metrics.refuse("form-too-slow");
+            let text = format!("a webhook form may take {} s at most", FORM_WITHIN.as_secs());
+            return Err(Refused(StatusCode::REQUEST_TIMEOUT, text));
+        };
+        let Ok(bytes) = read else {
             gateway.metrics.refuse("form-too-large");
             let text = format!("a webhook form may have {FORM_BYTES_MAX} bytes at most");
             return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, text));

@@ -49,6 +49,8 @@ impl Drop for Connecting {
 #[derive(Default)]
 pub struct ModelLeg {
     state: State,
+    /// Messages that could not be read, since they were last counted.
+    malformed: u32,
 }
 
 #[derive(Default)]
@@ -62,7 +64,7 @@ enum State {
 /// Takes over an attempt that was begun while the carrier read the webhook's answer.
 impl From<Connecting> for ModelLeg {
     fn from(connecting: Connecting) -> Self {
-        Self { state: State::Connecting(connecting) }
+        Self { state: State::Connecting(connecting), malformed: 0 }
     }
 }
 
@@ -70,6 +72,11 @@ impl ModelLeg {
     /// Begins to connect; what there was before is dropped.
     pub fn connect(&mut self, endpoint: Arc<ModelEndpoint>) {
         self.state = State::Connecting(Connecting::begin(endpoint));
+    }
+
+    /// How many messages could not be read since this was last asked.
+    pub fn take_malformed(&mut self) -> u32 {
+        std::mem::take(&mut self.malformed)
     }
 
     /// Says goodbye, or gives up connecting. Nothing more comes from [`ModelLeg::next`].
@@ -129,7 +136,10 @@ impl ModelLeg {
                     // A second one would be a server's mistake, and means nothing to a call.
                     ModelIn::Event(ServerEvent::SessionCreated { .. }) => {}
                     ModelIn::Event(event) => return Input::Model(event),
-                    ModelIn::Malformed(malformed) => debug!(%malformed, "ignored"),
+                    ModelIn::Malformed(malformed) => {
+                        self.malformed += 1;
+                        debug!(%malformed, "ignored");
+                    }
                     ModelIn::Down(down) => return self.down(down),
                 },
             }

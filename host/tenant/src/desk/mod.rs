@@ -295,6 +295,9 @@ impl<A: Agency> Desk<A> {
         if self.agency.is_same(&wanted, &self.version) {
             return self.stayed(wanted, "this version answers already", false);
         }
+        if self.save_faults >= SAVE_FAULTS_MAX {
+            return self.stayed(wanted, "the version that answers fails in `save`", false);
+        }
         let began = Instant::now();
         let Some(active) = &mut self.active else {
             return self.stayed(wanted, "no instance is answering", false);
@@ -354,7 +357,8 @@ impl<A: Agency> Desk<A> {
     /// Lets a newcomer answer the event the active instance has just answered, and compares.
     async fn shadow(&mut self, now: Millis, actions: &[Action]) {
         let Some(newcomer) = &mut self.newcomer else { return };
-        let Some(event) = self.journal.last().cloned() else { return };
+        let event =
+            self.journal.last().cloned().expect("an event is journalled while anybody shadows");
         let is_frame = matches!(event, Event::CallerAudio(_));
         let verdict = match newcomer.guest.handle(now, event).await {
             Ok(answer) => AudioOut::of(actions).difference(&AudioOut::of(&answer)),
@@ -450,7 +454,10 @@ impl<A: Agency> Desk<A> {
                     }
                     Err(again) => fault = again,
                 },
-                2 => match self.revive(&self.version.clone(), self.journal.len() - 1).await {
+                2 => match self
+                    .revive(&self.version.clone(), self.journal.len().saturating_sub(1))
+                    .await
+                {
                     Ok(guest) => {
                         self.active = Some(guest);
                         self.journal.forget_last();
@@ -487,7 +494,7 @@ impl<A: Agency> Desk<A> {
 
     /// Revives an instance up to the last event and asks for that one's answer again.
     async fn ask_again(&mut self, now: Millis, version: &A::Version) -> Result<Vec<Action>, Fault> {
-        let mut guest = self.revive(version, self.journal.len() - 1).await?;
+        let mut guest = self.revive(version, self.journal.len().saturating_sub(1)).await?;
         let event = self.journal.last().cloned().ok_or(Fault::Gone)?;
         let actions = guest.handle(now, event).await?;
         self.active = Some(guest);

@@ -336,3 +336,19 @@ async fn a_tenant_that_fails_at_every_event_does_not_recover_for_ever() {
     }
     panic!("200 recoveries in four seconds");
 }
+
+#[tokio::test]
+async fn a_tenant_that_failed_in_save_does_not_migrate_and_says_why() {
+    let mut line = Line::open(Manner { traps_in_save: true, ..good("v1") }).await;
+    while line.frame(1).await.is_err() {
+        line.desk.restart().await.expect("it starts");
+    }
+    assert!(line.frame(1).await.is_err(), "the second failed save");
+    line.desk.restart().await.expect("it starts");
+    line.desk.migrate(good("v2"));
+    for _ in 0..40 {
+        line.frame(1).await.expect("it answers without being saved");
+    }
+    assert!(line.stays().iter().any(|(_, reason)| reason.contains("fails in `save`")));
+    assert!(!line.desk.is_migrating());
+}
