@@ -164,10 +164,12 @@ impl Switchboard {
     }
 
     /// The line that answers a called number (E.164, as the carrier gives it), else the default tenant's.
+    ///
+    /// None when the number's own tenant could not be used: see [`Tenants::for_number`].
     #[must_use]
-    pub fn for_number(&self, number: &str) -> &Arc<Line> {
-        let tenant = self.tenants.for_number(number);
-        self.lines.get(tenant.id()).expect("every tenant has a line from the start")
+    pub fn for_number(&self, number: &str) -> Option<&Arc<Line>> {
+        let tenant = self.tenants.for_number(number)?;
+        self.lines.get(tenant.id())
     }
 
     /// All lines, by their tenants' names.

@@ -12,7 +12,7 @@ fn without_a_directory_the_default_tenant_answers_everything() {
     let (tenants, errors) = open(None);
 
     assert!(errors.is_empty());
-    let tenant = tenants.for_number("+15550100");
+    let tenant = tenants.for_number("+15550100").expect("it is in service");
     assert_eq!(tenant.id().as_str(), "default");
     assert_eq!(tenant.active().settings, r#"{"voice":"marin"}"#);
 }
@@ -30,11 +30,11 @@ fn a_number_reaches_its_tenant_with_its_own_settings() {
     let (tenants, errors) = open(Some(dir.path()));
 
     assert!(errors.is_empty(), "{errors:?}");
-    let acme = tenants.for_number("+15550123").active();
+    let acme = tenants.for_number("+15550123").expect("it is in service").active();
     assert_eq!(acme.tenant.as_str(), "acme");
     let settings: Value = serde_json::from_str(&acme.settings).unwrap();
     assert_eq!(settings, json!({"voice": "cedar", "mood": "calm"}));
-    let other = tenants.for_number("+15550199").active();
+    let other = tenants.for_number("+15550199").expect("it is in service").active();
     let settings: Value = serde_json::from_str(&other.settings).unwrap();
     assert_eq!(settings, json!({"voice": "marin", "mood": "plain"}));
     assert_ne!(acme.name, other.name, "other settings are another version");
@@ -73,6 +73,24 @@ fn broken_tenants_are_reported_with_file_and_key_and_the_others_live() {
 }
 
 #[test]
+fn a_broken_tenants_number_is_out_of_service_and_not_answered_by_another() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "broken", "component = 'own.wasm'\nnumbers = ['+15550123']");
+    fs::write(dir.path().join("broken/own.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    write(dir.path(), "key", "numbers = ['+15550124', '911']\ncolour = 'red'");
+    write(dir.path(), "later", "numbers = ['+15550123', '+15550125']");
+
+    let (tenants, errors) = open(Some(dir.path()));
+
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    for number in ["+15550123", "+15550124", "+15550125"] {
+        assert!(tenants.for_number(number).is_none(), "{number} is a broken tenant's");
+    }
+    let other = tenants.for_number("+15550199").expect("it is in service");
+    assert_eq!(other.id().as_str(), "default");
+}
+
+#[test]
 fn a_number_belongs_to_one_tenant() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "first", "numbers = ['+15550123']");
@@ -80,7 +98,8 @@ fn a_number_belongs_to_one_tenant() {
 
     let (tenants, errors) = open(Some(dir.path()));
 
-    assert_eq!(tenants.for_number("+15550123").id().as_str(), "first");
+    let first = tenants.for_number("+15550123").expect("it is in service");
+    assert_eq!(first.id().as_str(), "first");
     assert!(errors[0].to_string().contains("already belongs to tenant `first`"), "{}", errors[0]);
 }
 
@@ -107,7 +126,8 @@ fn a_tenant_has_no_more_calls_than_it_may_have() {
 
     drop(first);
     assert!(acme.admit().is_ok(), "a call that ended gives its place back");
-    assert!(tenants.for_number("+1").admit().is_ok(), "the others' places are their own");
+    let other = tenants.for_number("+1").expect("it is in service");
+    assert!(other.admit().is_ok(), "the others' places are their own");
 }
 
 #[test]

@@ -55,11 +55,10 @@ impl fmt::Display for TenantId {
     }
 }
 
-/// What a tenant's directory says about it.
+/// What a tenant's directory says about it, apart from its [`numbers`].
 #[derive(Debug, Default)]
 pub(super) struct Manifest {
     pub(super) component: Option<PathBuf>,
-    pub(super) numbers: Vec<String>,
     pub(super) max_calls: Option<u32>,
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
     pub(super) limits: Limits,
@@ -114,13 +113,20 @@ impl Manifest {
         text.numbers.iter().try_for_each(|number| e164(number))?;
         Ok(Self {
             component: text.component,
-            numbers: text.numbers,
             max_calls: text.max_calls,
             settings: text.settings,
             limits: text.limits.parse()?,
             http: HttpPolicy::parse(&text.http.allow, &text.http.secrets)?,
         })
     }
+}
+
+/// The numbers a manifest claims, whatever else is wrong with it.
+pub(super) fn numbers(text: &str) -> Vec<String> {
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let claimed = table.get("numbers").and_then(toml::Value::as_array).into_iter().flatten();
+    let texts = claimed.filter_map(toml::Value::as_str);
+    texts.filter(|number| e164(number).is_ok()).map(str::to_owned).collect()
 }
 
 impl TextLimits {
@@ -190,13 +196,12 @@ mod tests {
         let manifest = Manifest::parse("").unwrap();
 
         assert_eq!(manifest.limits, Limits::default());
-        assert!(manifest.component.is_none() && manifest.numbers.is_empty());
+        assert!(manifest.component.is_none() && numbers("").is_empty());
     }
 
     #[test]
     fn a_full_manifest_is_read() {
-        let manifest = Manifest::parse(
-            r#"
+        let text = r#"
             component = "acme.wasm"
             numbers = ["+15551234567"]
             max_calls = 3
@@ -212,10 +217,10 @@ mod tests {
             [http]
             allow = ["https://api.example.com/"]
             secrets = ["CRM_TOKEN"]
-            "#,
-        )
-        .unwrap();
+            "#;
+        let manifest = Manifest::parse(text).unwrap();
 
+        assert_eq!(numbers(text), ["+15551234567"]);
         assert_eq!(manifest.component, Some("acme.wasm".into()));
         assert_eq!(manifest.max_calls, Some(3));
         assert_eq!(manifest.settings["tools"][0]["name"], "lookup");

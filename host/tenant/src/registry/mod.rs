@@ -7,6 +7,7 @@ mod http;
 mod manifest;
 mod terms;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -145,7 +146,8 @@ pub struct TenantError {
 #[derive(Debug)]
 pub struct Tenants {
     by_id: BTreeMap<TenantId, Arc<Tenant>>,
-    by_number: HashMap<String, TenantId>,
+    /// Whose directory claims a number; a tenant that could not be used keeps its numbers.
+    by_number: HashMap<String, String>,
 }
 
 /// What tenants are made with.
@@ -169,7 +171,8 @@ impl Tenants {
     /// Reads every `<dir>/<id>/tenant.toml`. There is always a tenant `default`, which answers what no other
     /// tenant has claimed; `<dir>/default/tenant.toml` gives it settings.
     ///
-    /// What is wrong with a directory is reported, and that tenant left out. Blocks while components compile.
+    /// What is wrong with a directory is reported, and that tenant left out; nobody else answers the numbers it
+    /// claims. Blocks while components compile.
     ///
     /// # Errors
     ///
@@ -183,9 +186,10 @@ impl Tenants {
         let mut tenants = Self { by_id: BTreeMap::new(), by_number: HashMap::new() };
         let mut errors = Vec::new();
         let directories = dir.map(|dir| directories(dir, &mut errors)).unwrap_or_default();
-        for path in directories {
-            if let Err(error) = maker.read(&path).and_then(|read| tenants.add(&path, read)) {
-                errors.push(error);
+        for dir in directories {
+            match tenants.read(&dir, &mut maker) {
+                Ok((version, max_calls)) => tenants.insert(version, max_calls),
+                Err(error) => errors.push(error),
             }
         }
         let default = TenantId::default_tenant();
@@ -202,10 +206,13 @@ impl Tenants {
     }
 
     /// The tenant that answers a called number (E.164, as the carrier gives it), else `default`.
-    pub fn for_number(&self, number: &str) -> &Arc<Tenant> {
+    ///
+    /// None when the number's own tenant could not be used: its callers are not `default`'s, and must not be
+    /// answered in another's name.
+    pub fn for_number(&self, number: &str) -> Option<&Arc<Tenant>> {
         let default = TenantId::default_tenant();
-        let id = self.by_number.get(number).unwrap_or(&default);
-        self.by_id.get(id).expect("every number's tenant is there, and `default` always is")
+        let id = self.by_number.get(number).map_or(default.as_str(), String::as_str);
+        self.by_id.get(id)
     }
 
     /// All tenants, by name.
@@ -213,17 +220,29 @@ impl Tenants {
         self.by_id.values()
     }
 
-    fn add(&mut self, dir: &Path, read: Read) -> Result<(), TenantError> {
-        for number in &read.numbers {
-            if let Some(other) = self.by_number.get(number) {
-                let reason = format!("numbers: {number} already belongs to tenant `{other}`");
-                return Err(manifest_error(dir, reason));
+    fn read(&mut self, dir: &Path, maker: &mut Maker<'_>) -> Result<(Version, u32), TenantError> {
+        let text = fs::read_to_string(dir.join(MANIFEST))
+            .map_err(|error| manifest_error(dir, error.to_string()))?;
+        // First of all, since whatever else is wrong with the directory, these are its callers.
+        self.claim(dir, manifest::numbers(&text))?;
+        maker.read(dir, &text)
+    }
+
+    /// Gives a directory its numbers, but for those that an earlier one has.
+    fn claim(&mut self, dir: &Path, numbers: Vec<String>) -> Result<(), TenantError> {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut claimed = Ok(());
+        for number in numbers {
+            match self.by_number.entry(number) {
+                Entry::Vacant(free) => drop(free.insert(name.clone())),
+                Entry::Occupied(taken) => {
+                    let (number, other) = (taken.key(), taken.get());
+                    let reason = format!("numbers: {number} already belongs to tenant `{other}`");
+                    claimed = claimed.and(Err(manifest_error(dir, reason)));
+                }
             }
         }
-        let id = read.version.tenant.clone();
-        self.by_number.extend(read.numbers.into_iter().map(|number| (number, id.clone())));
-        self.insert(read.version, read.max_calls);
-        Ok(())
+        claimed
     }
 
     fn insert(&mut self, version: Version, max_calls: u32) {
@@ -243,24 +262,18 @@ struct Maker<'a> {
     compiled: HashMap<Digest, Component>,
 }
 
-/// What a tenant's directory says.
-struct Read {
-    version: Version,
-    numbers: Vec<String>,
-    max_calls: u32,
-}
-
 impl Maker<'_> {
-    fn read(&mut self, dir: &Path) -> Result<Read, TenantError> {
+    /// Makes what a directory says: the version, and how many calls it may have.
+    fn read(&mut self, dir: &Path, text: &str) -> Result<(Version, u32), TenantError> {
         let wrong = |reason: String| manifest_error(dir, reason);
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         let id = TenantId::parse(&name).map_err(wrong)?;
-        let text = fs::read_to_string(dir.join(MANIFEST)).map_err(|e| wrong(e.to_string()))?;
-        let manifest = Manifest::parse(&text).map_err(wrong)?;
-        let numbers = manifest.numbers.clone();
+        let manifest = Manifest::parse(text).map_err(wrong)?;
         let max_calls = manifest.max_calls.unwrap_or(self.making.max_calls);
         let version = match manifest.component.clone() {
-            None => self.version(&id, manifest, self.making.default_component),
+            None => self
+                .version(&id, manifest, self.making.default_component)
+                .map_err(|e| wrong(e.to_string()))?,
             Some(file) => {
                 let path = dir.join(file);
                 let at = |reason: String| TenantError {
@@ -269,15 +282,10 @@ impl Maker<'_> {
                     reason,
                 };
                 let bytes = fs::read(&path).map_err(|e| at(format!("component: {e}")))?;
-                return Ok(Read {
-                    version: self.version(&id, manifest, &bytes).map_err(|e| at(e.to_string()))?,
-                    numbers,
-                    max_calls,
-                });
+                self.version(&id, manifest, &bytes).map_err(|e| at(e.to_string()))?
             }
         };
-        let version = version.map_err(|e| wrong(e.to_string()))?;
-        Ok(Read { version, numbers, max_calls })
+        Ok((version, max_calls))
     }
 
     fn version(
