@@ -1,5 +1,6 @@
 //! Tenants from a directory: who answers which number, and that a broken one harms no other.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -39,6 +40,30 @@ fn a_number_reaches_its_tenant_with_its_own_settings() {
     assert_eq!(settings, json!({"voice": "marin", "mood": "plain"}));
     assert_ne!(acme.name, other.name, "other settings are another version");
     assert_eq!(acme.component.digest(), other.component.digest());
+}
+
+#[test]
+fn whatever_a_manifest_changes_for_a_call_is_another_version() {
+    let manifests = [
+        "",
+        "[settings]\nmood = 'calm'",
+        "[limits]\nmemory_mib = 8",
+        "[http]\nallow = ['https://api.example.com/']",
+        "[http]\nallow = ['https://api.example.com/']\nsecrets = ['CRM_TOKEN']",
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for (at, manifest) in manifests.iter().enumerate() {
+        write(dir.path(), &format!("t{at}"), manifest);
+    }
+    write(dir.path(), "twin", manifests[4]);
+
+    let (tenants, errors) = open(Some(dir.path()));
+
+    assert!(errors.is_empty(), "{errors:?}");
+    let name = |id: &str| tenants.tenant(id).expect("it is there").active().name.clone();
+    let names: BTreeSet<_> = (0..manifests.len()).map(|at| name(&format!("t{at}"))).collect();
+    assert_eq!(names.len(), manifests.len(), "{names:?}");
+    assert_eq!(name("twin"), name("t4"), "the same manifest is the same version");
 }
 
 #[test]

@@ -30,7 +30,7 @@ use manifest::Manifest;
 pub struct Version {
     /// Whose version it is.
     pub tenant: TenantId,
-    /// How the registry names it: twelve digits of a hash over component and settings.
+    /// How the registry names it: twelve digits of a hash over component, settings, limits and HTTP policy.
     pub name: String,
     /// What answers.
     pub component: Component,
@@ -298,8 +298,10 @@ impl Maker<'_> {
         let mut settings = self.making.default_settings.clone();
         settings.extend(manifest.settings);
         let settings = serde_json::Value::Object(settings).to_string();
-        let name = Digest::of(format!("{} {settings}", component.digest()).as_bytes()).short();
         let (limits, http) = (Arc::new(manifest.limits), manifest.http);
+        // The debug forms name every field, so that one added later counts by itself.
+        let all = format!("{} {settings} {limits:?} {http:?}", component.digest());
+        let name = Digest::of(all.as_bytes()).short();
         Ok(Version { tenant: id.clone(), name, component, settings, limits, http })
     }
 
