@@ -618,7 +618,7 @@ async fn open_tenants(
     let engine = engine.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let cache =
-            dir.as_deref().map(|dir| CompiledCache::open(&dir.join(".cache"))).transpose()?;
+            dir.as_deref().and_then(|dir| CompiledCache::open_or_warn(&dir.join(".cache")));
         let parts = Parts {
             engine,
             limits: CompileLimits::default(),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::thread;
 
 use cordboard_misbehaving_guests::{Stand, bytes, engine};
 use cordboard_tenant::{CompileLimits, CompiledCache, Component, Limits};
@@ -90,6 +92,29 @@ fn a_directory_that_cannot_be_one_is_an_error() {
     let file = tempfile::NamedTempFile::new().unwrap();
 
     assert!(CompiledCache::open(file.path()).is_err());
+    assert!(CompiledCache::open_or_warn(file.path()).is_none(), "and no reason to stop");
+}
+
+#[test]
+fn processes_that_begin_at_once_seal_with_one_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let together = Barrier::new(8);
+    let caches: Vec<CompiledCache> = thread::scope(|scope| {
+        let open = || {
+            together.wait();
+            CompiledCache::open(dir.path()).expect("nobody is turned away")
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+
+    assert!(!load_with(&caches[0], "echoes").was_cached());
+
+    for cache in &caches {
+        assert!(load_with(cache, "echoes").was_cached(), "sealed with the one key");
+    }
+    let files = fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(files, 2, "the key and the entry, nothing half-made");
 }
 
 #[test]
@@ -97,17 +122,22 @@ fn what_is_no_longer_known_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let echoes = load(dir.path(), "echoes");
     load(dir.path(), "exits");
+    fs::write(entry(dir.path()).with_extension("1-0.part"), "half of it").unwrap();
     let cache = CompiledCache::open(dir.path()).unwrap();
 
     cache.keep_only(engine(), &[*echoes.digest()]).unwrap();
 
     assert!(load(dir.path(), "echoes").was_cached());
-    assert_eq!(entries(dir.path()).len(), 1);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the key and one entry");
 }
 
 fn load(dir: &Path, guest: &str) -> Component {
     let cache = CompiledCache::open(dir).expect("a directory of ours");
-    Component::load(engine(), &bytes(guest), &CompileLimits::default(), &cache)
+    load_with(&cache, guest)
+}
+
+fn load_with(cache: &CompiledCache, guest: &str) -> Component {
+    Component::load(engine(), &bytes(guest), &CompileLimits::default(), cache)
         .expect("a sound guest")
 }
 

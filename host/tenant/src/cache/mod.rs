@@ -13,6 +13,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -23,6 +24,10 @@ use crate::engine::Engine;
 const KEY_FILE: &str = "key";
 const KEY_BYTES: usize = 32;
 const SEAL_BYTES: usize = 32;
+/// What a file is called until it is whole.
+const PART: &str = "part";
+/// One to find that somebody was faster, one to read theirs, and one more.
+const KEY_ATTEMPTS: u32 = 3;
 
 /// A directory of compiled components.
 pub struct CompiledCache {
@@ -44,12 +49,17 @@ impl CompiledCache {
     /// When the directory cannot be made or the key cannot be read or written.
     pub fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let path = dir.join(KEY_FILE);
-        let key = match read_key(&path)? {
-            Some(key) => key,
-            None => write_key(&path)?,
-        };
-        Ok(Self { dir: dir.to_owned(), key })
+        Ok(Self { dir: dir.to_owned(), key: key(&dir.join(KEY_FILE))? })
+    }
+
+    /// Opens a cache, or says in the log why there is none. Without one components are compiled at every start,
+    /// which is slow and no reason to answer no calls.
+    pub fn open_or_warn(dir: &Path) -> Option<Self> {
+        Self::open(dir)
+            .inspect_err(|e| {
+                tracing::warn!(path = %dir.display(), "no compiled components are kept, the next start compiles them again: {e}");
+            })
+            .ok()
     }
 
     /// A component compiled earlier by this very engine, if its entry is whole and ours.
@@ -86,7 +96,8 @@ impl CompiledCache {
         }
     }
 
-    /// Removes the entries of components that are no longer known, and of other versions of the engine.
+    /// Removes the entries of components that are no longer known, and of other versions of the engine, and what
+    /// was never written to its end. Somebody who is writing just then writes again at the next start.
     ///
     /// # Errors
     ///
@@ -95,7 +106,8 @@ impl CompiledCache {
         let kept: Vec<PathBuf> = digests.iter().map(|digest| self.entry(engine, digest)).collect();
         for file in fs::read_dir(&self.dir)? {
             let path = file?.path();
-            if path.extension().is_some_and(|it| it == "cwasm") && !kept.contains(&path) {
+            let is_ours = path.extension().is_some_and(|it| it == "cwasm" || it == PART);
+            if is_ours && !kept.contains(&path) {
                 fs::remove_file(path)?;
             }
         }
@@ -120,7 +132,7 @@ impl CompiledCache {
 
     /// Writes beside and renames, so that a crash leaves the old entry or the new one.
     fn write(&self, path: &Path, seal: &[u8], compiled: &[u8]) -> io::Result<()> {
-        let beside = path.with_extension(format!("{}.part", std::process::id()));
+        let beside = beside(path);
         let mut file = File::create(&beside)?;
         file.write_all(seal)?;
         file.write_all(compiled)?;
@@ -129,7 +141,7 @@ impl CompiledCache {
     }
 }
 
-/// The key, unless it is missing or somebody else could know or have made it.
+/// The key, unless it is missing, or somebody else could know or have made it: then it is removed.
 fn read_key(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -140,22 +152,51 @@ fn read_key(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
     let ours = about.uid() == rustix::process::geteuid().as_raw();
     if !ours || about.mode() & 0o077 != 0 || about.len() != KEY_BYTES as u64 {
         tracing::warn!(path = %path.display(), "the key of the compiled cache is not ours alone; making a new one");
-        return Ok(None);
+        return match fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            Ok(()) | Err(_) => Ok(None),
+        };
     }
     let mut key = [0; KEY_BYTES];
     file.read_exact(&mut key)?;
     Ok(Some(key))
 }
 
-fn write_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
+/// The directory's key. Of several processes that find none at once the first makes it, and all use it.
+fn key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    for _ in 0..KEY_ATTEMPTS {
+        if let Some(key) = read_key(path)? {
+            return Ok(key);
+        }
+        if let Some(key) = write_key(path)? {
+            return Ok(key);
+        }
+    }
+    Err(io::Error::other("somebody else keeps replacing its key"))
+}
+
+/// Writes a fresh key; none when somebody else was faster.
+fn write_key(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
     let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key).map_err(|e| io::Error::other(e.to_string()))?;
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let beside = beside(path);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(&key)?;
     file.sync_all()?;
-    Ok(key)
+    // A link and no rename: it never replaces a key that somebody already seals with, and is whole at once.
+    let linked = fs::hard_link(&beside, path);
+    fs::remove_file(&beside)?;
+    match linked {
+        Ok(()) => Ok(Some(key)),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// A name for what is to become `path` that nobody else uses, in this process or another.
+fn beside(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // Only that no two are the same matters, not their order.
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    path.with_extension(format!("{}-{number}.{PART}", std::process::id()))
 }
