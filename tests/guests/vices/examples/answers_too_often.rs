@@ -1,4 +1,5 @@
 //! Answers one event with ten thousand actions.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

@@ -1,4 +1,5 @@
 //! Leaves.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

@@ -1,4 +1,5 @@
 //! Knows our log, and exports nothing.
+#![cfg(target_family = "wasm")]
 
 wit_bindgen::generate!({
     inline: "

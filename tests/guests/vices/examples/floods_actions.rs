@@ -1,4 +1,5 @@
 //! Answers every event with as many publications as one answer may hold.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

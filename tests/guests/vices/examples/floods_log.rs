@@ -1,4 +1,5 @@
 //! Writes terminal escapes to the log, to stdout and to stderr, a thousand times an event.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

@@ -1,4 +1,5 @@
 //! Takes a megabyte at each event and never gives it back.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

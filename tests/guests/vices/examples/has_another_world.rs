@@ -1,4 +1,5 @@
 //! A sound component of a world that has nothing to do with telephones.
+#![cfg(target_family = "wasm")]
 
 wit_bindgen::generate!({
     inline: "

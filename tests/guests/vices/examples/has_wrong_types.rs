@@ -1,4 +1,5 @@
 //! The right names with the wrong types.
+#![cfg(target_family = "wasm")]
 
 wit_bindgen::generate!({
     inline: "

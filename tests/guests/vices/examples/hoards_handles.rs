@@ -1,4 +1,5 @@
 //! Opens its own stderr again and again and keeps every handle.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

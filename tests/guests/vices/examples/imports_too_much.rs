@@ -1,4 +1,5 @@
 //! A tenant that wants a database from its host.
+#![cfg(target_family = "wasm")]
 
 wit_bindgen::generate!({
     inline: "

@@ -1,4 +1,5 @@
 //! Works for as many rounds as a command asks for, then answers: slow, not endless.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

@@ -1,4 +1,5 @@
 //! Asks for too much memory, and is content when it gets none.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

@@ -1,4 +1,5 @@
 //! Logs ten megabytes in one message.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

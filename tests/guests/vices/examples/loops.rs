@@ -1,4 +1,5 @@
 //! Loops for ever on every event but `started`; on that one too when its settings say so.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

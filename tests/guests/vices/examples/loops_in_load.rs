@@ -1,4 +1,5 @@
 //! Saves well, and never comes back from loading.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest_with_handover!(handle, save, load);
 

@@ -1,4 +1,5 @@
 //! Loops for ever in its start function, before any event.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

@@ -1,4 +1,5 @@
 //! Calls itself without end.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

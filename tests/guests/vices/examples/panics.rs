@@ -1,4 +1,5 @@
 //! Panics with a message that tries to write on the reader's terminal.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

@@ -1,4 +1,5 @@
 //! Plays as many bytes at once as a timer's token says.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

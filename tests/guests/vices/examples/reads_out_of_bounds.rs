@@ -1,4 +1,5 @@
 //! Reads where there is no memory.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

@@ -1,4 +1,5 @@
 //! Saves twice as much each time.
+#![cfg(target_family = "wasm")]
 
 use std::cell::Cell;
 

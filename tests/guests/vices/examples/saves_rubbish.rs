@@ -1,4 +1,5 @@
 //! Saves something that it refuses to load itself.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest_with_handover!(handle, save, load);
 

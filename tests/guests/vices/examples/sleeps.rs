@@ -1,4 +1,5 @@
 //! Sleeps for an hour.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

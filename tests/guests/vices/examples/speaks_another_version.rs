@@ -1,4 +1,5 @@
 //! A tenant built for a contract that does not exist yet.
+#![cfg(target_family = "wasm")]
 
 wit_bindgen::generate!({
     inline: "

@@ -1,4 +1,5 @@
 //! Runs into `unreachable` without a word.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest!(handle);
 

@@ -1,4 +1,5 @@
 //! Saves well, and panics when it is to load.
+#![cfg(target_family = "wasm")]
 
 cordboard_vices::guest_with_handover!(handle, save, load);
 
