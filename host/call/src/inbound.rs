@@ -77,9 +77,10 @@ impl Inbound {
         self.last_media = now;
         self.stall = Stall::None;
 
+        // A hostile carrier's stamps reach the ends of the range; adding to them must not.
         let length_us = micros(self.framing.time(payload.len() as u64));
         let Some(at_us) = at_ms.and_then(|ms| i64::try_from(ms).ok()?.checked_mul(1_000)) else {
-            self.expected_us = self.expected_us.map(|expected| expected + length_us);
+            self.expected_us = self.expected_us.map(|expected| expected.saturating_add(length_us));
             return Arrival::Next { silent_frames: 0 };
         };
         let late_us = self.expected_us.map_or(0, |expected| at_us.saturating_sub(expected));
@@ -136,7 +137,7 @@ impl Inbound {
             _ => Stall::Filling { next: now + FRAME * frames, frames_left },
         };
         let filled_us = micros(FRAME * frames);
-        self.expected_us = self.expected_us.map(|expected| expected + filled_us);
+        self.expected_us = self.expected_us.map(|expected| expected.saturating_add(filled_us));
         Some((frames, is_new))
     }
 

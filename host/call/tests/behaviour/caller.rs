@@ -77,6 +77,19 @@ fn a_gap_is_filled_once_and_the_next_frames_follow_without_more() {
 }
 
 #[test]
+fn stamps_at_the_end_of_time_do_no_harm() {
+    let mut desk = speaking();
+    let latest = i64::MAX as u64 / 1_000;
+    for at_ms in [latest, latest - 1, u64::MAX, 0, latest] {
+        desk.media(at_ms, vec![1; 160]);
+        let (track, timestamp_ms, payload) = (Track::Inbound, None, vec![2; 160]);
+        desk.give(Input::Carrier(FromCarrier::Media { track, timestamp_ms, payload }));
+        desk.run_for(2_000);
+    }
+    assert_eq!(desk.call.counts().caller_frames, 11);
+}
+
+#[test]
 fn no_gap_is_filled_with_more_than_ten_seconds() {
     let mut desk = Desk::new();
     desk.media(100, vec![1; 160]);
