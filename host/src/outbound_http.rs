@@ -29,7 +29,7 @@ use prepare::{Prepared, Reach, prepare};
 /// Bounds of one request; every figure is the same for all tenants.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// Bytes of a request's body.
+    /// Bytes of a request's body; the call bounds URL, headers and body together by the same number.
     pub request_bytes_max: usize,
     /// Bytes of an answer's body. It enters a guest whose call may take 256 KiB in all.
     pub response_bytes_max: usize,
@@ -44,7 +44,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            request_bytes_max: 128 * 1024,
+            request_bytes_max: cordboard_call::Limits::default().http_bytes_max,
             response_bytes_max: 128 * 1024,
             response_header_bytes_max: 16 * 1024,
             timeout: Duration::from_secs(10),

@@ -11,7 +11,7 @@ use cordboard_wire::twilio::{FromCarrier, Track};
 
 use crate::contract::{CallInfo, Ended, Event, HttpFailure, HttpResponse, Refusal, Token};
 use crate::ending::{Departure, Phase};
-use crate::framing::{Framing, UnsupportedFormat};
+use crate::framing::{Framing, UnsupportedFormat, pieces};
 use crate::inbound::{Arrival, Inbound};
 use crate::io::{
     Counts, HangUpBy, Input, Note, Now, Output, Rest, RestKind, TenantFault, ToCarrier,
@@ -260,7 +260,11 @@ impl Call {
         }
         self.counts.caller_frames += 1;
         self.counts.caller_bytes += payload.len() as u64;
-        self.tell(Event::CallerAudio(payload));
+        let frame_bytes = self.framing.frame_bytes();
+        let frames_max = self.limits.caller_audio_bytes_max / frame_bytes;
+        for piece in pieces(payload, frames_max.max(1) * frame_bytes) {
+            self.tell(Event::CallerAudio(piece));
+        }
     }
 
     fn caller_silence(&mut self, frames: u32) {

@@ -73,6 +73,14 @@ impl Framing {
     }
 }
 
+/// Audio in pieces of at most so many bytes; without a copy where it is one piece already.
+pub(crate) fn pieces(audio: Vec<u8>, bytes_max: usize) -> Vec<Vec<u8>> {
+    if audio.len() <= bytes_max {
+        return vec![audio];
+    }
+    audio.chunks(bytes_max).map(<[u8]>::to_vec).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

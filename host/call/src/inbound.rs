@@ -2,8 +2,8 @@
 //!
 //! **One rule: the tenant's audio runs with the caller's clock.** Where timestamps say that audio
 //! is missing, silence takes its place, in whole frames; where it stops coming in the middle of
-//! speech, a second of silence lets the model's turn detection end the turn. Nothing is reordered,
-//! cut or joined.
+//! speech, a second of silence lets the model's turn detection end the turn. Nothing is reordered
+//! or joined, and only what no tenant could answer is cut.
 
 use std::time::Duration;
 

@@ -46,6 +46,10 @@ pub struct Limits {
     pub gap_tolerance: Duration,
     /// Silence put into one gap: 10 s, as OpenAI's own transport does. A longer gap is cut to it.
     pub gap_fill_max: Duration,
+    /// Bytes of one `caller-audio`: 8 KiB, a second of the telephone. What a tenant makes of it for the
+    /// model has six times as many and must fit one answer. Longer media come in several events, in
+    /// whole frames.
+    pub caller_audio_bytes_max: usize,
     /// Time without media, while the caller is speaking, before silence is put in so that the
     /// model's turn detection can end the turn: 750 ms, as OpenAI's own transport does.
     pub stall_after: Duration,
@@ -61,7 +65,8 @@ pub struct Limits {
     pub events_bytes_max: usize,
     /// Actions in one answer: 256. The rest is refused, with one `refused` for all.
     pub actions_max: usize,
-    /// Bytes of `play` and `model-audio` in one answer: 2 MiB. An action beyond it is refused.
+    /// Bytes of `play` and `model-audio` in one answer: 256 KiB, as at the sandbox's boundary
+    /// (`answer_bytes_max`), which counts names as well. An action beyond it is refused.
     pub audio_per_answer_bytes_max: usize,
     /// Events a tenant may cause itself (`refused`, `flushed`, `timer`, marks that were due at
     /// once) within one second: 1000. Beyond it the tenant is in a loop with itself and is
@@ -79,7 +84,8 @@ pub struct Limits {
     pub timers_max: usize,
     /// HTTP requests under way: 8. One more is refused.
     pub http_in_flight_max: usize,
-    /// Bytes of a request's URL, headers and body together: 256 KiB. A larger one is refused.
+    /// Bytes of a request's URL, headers and body together: 128 KiB. An answer's body has the same
+    /// bound, and both fit an event or answer of 256 KiB. A larger one is refused.
     pub http_bytes_max: usize,
     /// A request's time: 30 s. A longer `timeout-ms` (and 0) is cut to it.
     pub http_timeout_max: Duration,
@@ -92,6 +98,10 @@ pub struct Limits {
 
     /// Bytes of one `model-event` of a tenant: 256 KiB. A larger one is refused.
     pub model_event_bytes_max: usize,
+    /// Bytes of one `model-audio` for the tenant: 48 KiB, a second of the model's 24 kHz speech. A longer
+    /// delta, up to what the socket takes (4 MiB), comes in several events: handed on as it is it would
+    /// not fit the tenant's answer and be the model's way to end a call.
+    pub model_audio_bytes_max: usize,
     /// Bytes of caller audio (and of the few events that keep its order) held until the model's
     /// session is confirmed, or while it is lost: 1 MiB, 21 s at 24 kHz. At the bound the oldest
     /// goes, and is noted.
@@ -146,24 +156,26 @@ impl Default for Limits {
             marks_max: 256,
             gap_tolerance: Duration::from_millis(40),
             gap_fill_max: Duration::from_secs(10),
+            caller_audio_bytes_max: 8 * 1024,
             stall_after: Duration::from_millis(750),
             stall_fill: Duration::from_secs(1),
             events_max: 2048,
             events_bytes_max: 8 * 1024 * 1024,
             actions_max: 256,
-            audio_per_answer_bytes_max: 2 * 1024 * 1024,
+            audio_per_answer_bytes_max: 256 * 1024,
             echoes_per_second_max: 1000,
             restarts_max: 3,
             restart_window: Duration::from_secs(60),
             tenant_start_max: Duration::from_secs(5),
             timers_max: 64,
             http_in_flight_max: 8,
-            http_bytes_max: 256 * 1024,
+            http_bytes_max: 128 * 1024,
             http_timeout_max: Duration::from_secs(30),
             publication_bytes_max: 64 * 1024,
             publications_per_second_max: 200,
             command_bytes_max: 64 * 1024,
             model_event_bytes_max: 256 * 1024,
+            model_audio_bytes_max: 48 * 1024,
             held_bytes_max: 1024 * 1024,
             held_max: 2048,
             updates_pending_max: 16,

@@ -8,6 +8,7 @@ use cordboard_wire::openai::{ErrorKind, Rejection, ServerEvent};
 use crate::call::Call;
 use crate::contract::{Ended, Event, ModelAudio, ModelInfo};
 use crate::ending::Phase;
+use crate::framing::pieces;
 use crate::io::{Note, Output, ToModel};
 use crate::model_leg::Verdict;
 
@@ -44,8 +45,15 @@ impl Call {
                 if !self.model.is_audio_trusted() {
                     return self.note(Note::ModelAudioDropped { bytes: audio.len() });
                 }
-                let data = audio;
-                self.tell(Event::ModelAudio(ModelAudio { response, item, content_index, data }));
+                for data in pieces(audio, self.limits.model_audio_bytes_max) {
+                    let (response, item) = (response.clone(), item.clone());
+                    self.tell(Event::ModelAudio(ModelAudio {
+                        response,
+                        item,
+                        content_index,
+                        data,
+                    }));
+                }
             }
             ServerEvent::SessionUpdated { audio, json } => {
                 match self.model.updated(&audio, self.now, &self.limits) {

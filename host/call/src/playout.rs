@@ -135,7 +135,12 @@ impl Playout {
     }
 
     /// Queues audio for an item. An error says why nothing of it was queued.
-    pub(crate) fn play(&mut self, play: Play, now: Now, limits: &Limits) -> Result<(), &'static str> {
+    pub(crate) fn play(
+        &mut self,
+        play: Play,
+        now: Now,
+        limits: &Limits,
+    ) -> Result<(), &'static str> {
         let Play { item, audio, last } = play;
         if item.len() > limits.name_bytes_max {
             return Err("the item's name is too long");

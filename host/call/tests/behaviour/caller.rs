@@ -29,7 +29,19 @@ fn every_frame_reaches_the_tenant_once_and_in_order() {
 }
 
 #[test]
-fn a_payload_of_any_size_is_handed_on_whole() {
+fn a_payload_too_large_for_one_event_comes_in_whole_frames_with_nothing_lost() {
+    let mut desk = Desk::new();
+    let sent: Vec<u8> = (0..48 * 1024).map(|at| (at % 251) as u8).collect();
+    desk.media(100, sent.clone());
+    let pieces = desk.caller_audio();
+    assert!(pieces.iter().all(|piece| piece.len() <= 8 * 1024), "more than an answer may hold");
+    assert!(pieces[..pieces.len() - 1].iter().all(|piece| piece.len() % 160 == 0));
+    assert_eq!(pieces.concat(), sent);
+    assert_eq!(desk.call.counts().caller_frames, 1);
+}
+
+#[test]
+fn a_payload_of_any_usual_size_is_handed_on_whole() {
     let mut desk = Desk::new();
     desk.media(100, vec![1; 1]);
     desk.media(101, vec![2; 999]);

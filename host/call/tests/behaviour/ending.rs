@@ -94,7 +94,10 @@ fn the_deadline_ends_a_farewell_that_takes_too_long() {
 #[test]
 fn no_deadline_is_longer_than_a_minute() {
     let mut desk = Desk::new();
-    desk.act(vec![play("bye", 8 * 120_000, true), when_played(u32::MAX)]);
+    for _ in 0..3 {
+        desk.act(vec![play("bye", 8 * 30_000, false)]);
+    }
+    desk.act(vec![play("bye", 8 * 30_000, true), when_played(u32::MAX)]);
     desk.run_for(200_000);
     assert_eq!(ended(&desk), (Ended::TenantHungUp, 60_000));
 }

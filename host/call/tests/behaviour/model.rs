@@ -36,6 +36,31 @@ fn delta() -> Input {
     Input::Model(ServerEvent::AudioDelta { response, item, content_index: 0, audio: vec![0; 480] })
 }
 
+#[test]
+fn a_delta_too_large_for_one_event_comes_in_several_with_nothing_lost() {
+    let mut desk = Desk::with_model(config(), |_, _| Answer::Do(Vec::new()));
+    let sent: Vec<u8> = (0..3 * 1024 * 1024).map(|at| (at % 251) as u8).collect();
+    let (response, item) = ("r".to_owned(), "i".to_owned());
+    let audio = sent.clone();
+    desk.give(Input::Model(ServerEvent::AudioDelta { response, item, content_index: 2, audio }));
+    let events = desk.events();
+    let pieces: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::ModelAudio(audio) => Some(audio),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        pieces.iter().all(|piece| piece.data.len() <= 48 * 1024),
+        "more than an answer may hold"
+    );
+    assert!(pieces.iter().all(|piece| piece.data.len() % 2 == 0), "no sample is cut in two");
+    assert!(pieces.iter().all(|piece| piece.item == "i" && piece.content_index == 2));
+    let whole: Vec<u8> = pieces.iter().flat_map(|piece| piece.data.iter().copied()).collect();
+    assert!(whole == sent, "every byte in its order");
+}
+
 fn is_apology(frames: &[u8]) -> bool {
     frames == vec![0x55; 8_000]
 }

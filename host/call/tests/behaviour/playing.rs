@@ -118,7 +118,8 @@ fn a_late_wake_up_is_caught_up_in_messages_of_five_frames() {
 #[test]
 fn the_carrier_never_runs_dry_while_there_is_audio_and_wakes_are_few() {
     let mut desk = Desk::new();
-    desk.act(vec![play("a", 480_000, true)]);
+    desk.act(vec![play("a", 240_000, false)]);
+    desk.act(vec![play("a", 240_000, true)]);
     let wakes_before = desk.wakes;
     for _ in 0..5_900 {
         desk.run_for(10);
