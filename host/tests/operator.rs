@@ -118,17 +118,22 @@ struct Said {
 
 impl Gateway {
     fn start(args: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("tenants/acme")).unwrap();
-        std::fs::write(folder.path().join("tenants/acme/tenant.toml"), "").unwrap();
-        let mut process = serve(folder.path(), args).spawn().unwrap();
-        let mut log = BufReader::new(process.stdout.take().unwrap());
+        let folder = tempfile::tempdir().expect("this machine has a place for temporary files");
+        std::fs::create_dir_all(folder.path().join("tenants/acme")).expect(OURS);
+        std::fs::write(folder.path().join("tenants/acme/tenant.toml"), "").expect(OURS);
+        let mut process =
+            serve(folder.path(), args).spawn().expect("the program was built for this test");
+        let mut log = BufReader::new(process.stdout.take().expect("it is piped"));
         let mut told = String::new();
         let admin = loop {
             let mut line = String::new();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the gateway ended: {told}");
+            assert_ne!(
+                log.read_line(&mut line).expect("the log is text"),
+                0,
+                "the gateway ended: {told}"
+            );
             if line.contains("serving the admin API") {
-                let (_, address) = line.split_once("listen=").unwrap();
+                let (_, address) = line.split_once("listen=").expect("it says where");
                 break format!("http://{}", address.trim());
             }
             told += &line;
@@ -140,11 +145,14 @@ impl Gateway {
 
     fn run(&self, args: &[&str]) -> Said {
         let mut command = command(self.folder.path());
-        let out: Output =
-            command.env("CORDBOARD_ADMIN_URL", &self.admin).args(args).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let out: Output = command
+            .env("CORDBOARD_ADMIN_URL", &self.admin)
+            .args(args)
+            .output()
+            .expect("the program was built for this test");
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("commands print text");
         Said {
-            code: out.status.code().unwrap(),
+            code: out.status.code().expect("nobody kills a command"),
             stdout: text(&out.stdout),
             stderr: text(&out.stderr),
         }
@@ -162,11 +170,12 @@ impl Gateway {
 
     /// The default tenant's component with a custom section: other bytes, the same behaviour.
     fn component(&self, mark: &str) -> String {
-        let mut bytes = std::fs::read(env!("DEFAULT_TENANT_COMPONENT")).unwrap();
+        let mut bytes =
+            std::fs::read(env!("DEFAULT_TENANT_COMPONENT")).expect("the host was built with it");
         bytes.extend([0, 1 + mark.len() as u8, mark.len() as u8]);
         bytes.extend(mark.as_bytes());
         let path = self.folder.path().join(format!("{mark}.wasm"));
-        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(&path, bytes).expect(OURS);
         path.display().to_string()
     }
 }
@@ -196,3 +205,5 @@ fn command(folder: &Path) -> Command {
         .env_remove("CORDBOARD_ADMIN_URL");
     command
 }
+
+const OURS: &str = "the folder is this test's own";

@@ -41,7 +41,11 @@ impl Tokens {
     pub(super) fn recognise(&self, token: &str) -> Option<&Operator> {
         let shown = Digest::of(token.as_bytes());
         let matches = |known: &Digest| bool::from(known.as_bytes().ct_eq(shown.as_bytes()));
-        self.0.iter().filter(|(known, _)| matches(known)).map(|(_, operator)| operator).last()
+        // Not `find`: it stops at the first, and that takes a shorter time.
+        self.0.iter().fold(None, |found, (known, operator)| match matches(known) {
+            true => Some(operator),
+            false => found,
+        })
     }
 }
 
