@@ -190,6 +190,36 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_cut_the_agent_off_are_answered_once_the_model_knows_what_was_heard() {
+        let mut harness = call(json!({"greeting": null}));
+        harness.model_says("Press one for flowers.", 3_000);
+        harness.advance(1_000);
+        harness.forget();
+        "1#".chars().for_each(|key| drop(harness.key(key)));
+        let sent = harness.sent_all();
+        let kinds: Vec<_> = sent.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        assert_eq!(
+            kinds,
+            ["conversation.item.create", "conversation.item.truncate", "response.create"]
+        );
+    }
+
+    #[test]
+    fn a_tool_that_answers_before_the_next_is_called_does_not_ask_for_the_answer_alone() {
+        let tool = |name: &str| json!({"name": name, "url": "https://shop.example.com/"});
+        let mut harness = call(json!({"greeting": null, "tools": [tool("price"), tool("stock")]}));
+        harness.response_begins();
+        harness.tool_item("price", "{}", "completed");
+        harness.http_answers(200, "42");
+        harness.tool_item("stock", "{}", "completed");
+        harness.response_ends("completed");
+        assert!(harness.sent("response.create").is_empty(), "the stock is not known yet");
+        harness.http_answers(200, "7");
+        assert_eq!(harness.sent("conversation.item.create").len(), 2);
+        assert_eq!(harness.sent("response.create").len(), 1);
+    }
+
+    #[test]
     fn keys_can_be_ignored() {
         let mut harness = call(json!({"greeting": null, "keys": "ignore"}));
         harness.key('5');

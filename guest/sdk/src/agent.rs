@@ -116,6 +116,11 @@ impl Call {
             "response.output_item.done" => {
                 if let Some(item) = ServerEvent::parse(json).item {
                     self.output_item_done(item);
+                    if !self.state.tools.is_idle() {
+                        // An earlier tool of this response may be answered already; the answer to all of
+                        // them is asked for with the last.
+                        self.state.responses.withdraw_answer();
+                    }
                 }
             }
             "response.done" => {
@@ -382,7 +387,9 @@ impl Call {
 
     /// After every event but audio: what waited may go now, and silence may have begun or ended.
     pub(crate) fn drive(&mut self) {
-        if self.state.ready {
+        // Until the host has told what was heard of what is being cut off, the model would answer a
+        // caller whom it believes to have heard all of it.
+        if self.state.ready && !self.state.playback.is_flushing() {
             let State { responses, next_id, .. } = &mut self.state;
             let sent = responses.next(|| {
                 *next_id = next_id.wrapping_add(1);

@@ -149,6 +149,11 @@ impl Playback {
         self.items.iter().any(|item| !item.flushing)
     }
 
+    /// True until the host has told what was heard of what is being cut off.
+    pub(crate) fn is_flushing(&self) -> bool {
+        self.items.iter().any(|item| item.flushing)
+    }
+
     pub(crate) fn is_dead(&self, response: &str) -> bool {
         self.dead.iter().any(|dead| dead == response)
     }

@@ -51,6 +51,11 @@ impl Responses {
         }
     }
 
+    /// Takes back an answer that still waits: more is to come that it has to answer as well.
+    pub(crate) fn withdraw_answer(&mut self) {
+        self.answer = false;
+    }
+
     /// Takes what may be asked for now; the caller of this sends it as `event_id`.
     pub(crate) fn next(&mut self, event_id: impl FnOnce() -> String) -> Option<(String, Wish)> {
         if self.is_busy() || self.caller_speaks || self.own_due || self.cooling {
