@@ -268,6 +268,8 @@ impl Director {
                 }
             }
             first = false;
+            // A further stream of the call has a clock of its own; what was waited before is not counted.
+            entered.at_ms = entered.at_ms.min(heard.now_ms);
             let waited_ms = heard.now_ms - entered.at_ms;
             let over = match &step {
                 Step::Wait { ms } => waited_ms >= *ms,
@@ -342,6 +344,15 @@ mod tests {
         let [Act::Failed { step: 1, .. }, Act::Do(Step::HangUp)] = acts.as_slice() else {
             panic!("{acts:?}")
         };
+    }
+
+    #[test]
+    fn a_step_goes_on_over_a_new_stream_whose_clock_begins_anew() {
+        let mut world = World::new(CallerScript::new().patience(1000).wait_answer().press("5"));
+        assert_eq!(world.run(40, false), []);
+        world.now_ms = 0;
+        assert_eq!(world.run(20, true), []);
+        assert_eq!(world.run(35, false), [Act::Do(Step::Press('5'))]);
     }
 
     struct World {
