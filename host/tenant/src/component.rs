@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::thread;
 
-use sha2::{Digest as _, Sha256};
 use wasmtime::component::InstancePre;
 
 use crate::abi::{self, handler, handover};
 use crate::cache::CompiledCache;
 use crate::engine::Engine;
 use crate::limits::{CompileLimits, MEMORY_BYTES_CEILING, fixed};
+use crate::shelf::Digest;
 use crate::state::GuestState;
 use crate::vet::{self, VetError};
 
@@ -27,36 +27,6 @@ pub(crate) struct Inner {
     pub(crate) handover: Option<handover::GuestIndices>,
     digest: Digest,
     from_cache: bool,
-}
-
-/// The SHA-256 of a component's bytes: its name in the registry and in the cache.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Digest([u8; 32]);
-
-impl Digest {
-    /// The digest of some bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-
-    /// The first twelve hexadecimal digits, for people.
-    pub fn short(&self) -> String {
-        let mut hex = self.to_string();
-        hex.truncate(12);
-        hex
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Digest({self})")
-    }
 }
 
 impl fmt::Debug for Component {

@@ -34,7 +34,7 @@ mod vet;
 mod wasi;
 
 pub use cache::CompiledCache;
-pub use component::{Component, Digest};
+pub use component::Component;
 pub use desk::{Agency, CallAgency, Desk, Guest, Incident};
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use fault::{BadAnswer, Blame, Fault, TrapKind};
@@ -46,6 +46,7 @@ pub use registry::{
     Version,
 };
 pub use rehearsal::{Flaw, Rehearsed, rehearse};
+pub use shelf::Digest;
 pub use switchboard::{Line, LineError, Outlook, Parts, Switchboard};
 pub use ticker::Heartbeat;
 pub use vet::VetError;

@@ -27,7 +27,7 @@ use crate::registry::{
     AtCapacity, CallSlot, Making, Tenant, TenantError, TenantId, Tenants, Terms, Version,
 };
 use crate::shelf::{
-    self, Changed, Force, Refused, Registry, Shelf, ShelfError, Staged, Upload, VersionName, When,
+    Changed, Digest, Force, Refused, Registry, Shelf, ShelfError, Staged, Upload, VersionName, When,
 };
 use crate::vet::VetError;
 
@@ -294,11 +294,7 @@ impl Line {
         by: &str,
         note: &str,
     ) -> Result<Staged, LineError> {
-        assert_eq!(
-            crate::Digest::of(component),
-            *tried.component.digest(),
-            "tried out other bytes"
-        );
+        assert_eq!(Digest::of(component), *tried.component.digest(), "tried out other bytes");
         let place = self.place.as_ref().ok_or(LineError::NoPlace)?;
         let _deploying = lock(&self.deploying);
         self.shelve_what_answers(place)?;
@@ -430,7 +426,7 @@ impl Line {
             None => Cow::Borrowed(&*self.parts.default_component),
         };
         // A file that was overwritten since is not what answers, and what answers is nowhere else.
-        if crate::Digest::of(&component) != *answering.component.digest() {
+        if Digest::of(&component) != *answering.component.digest() {
             return Ok(());
         }
         place.make_folder()?;
@@ -510,12 +506,12 @@ impl Line {
 const BY_FOLDER: &str = "tenant.toml";
 
 /// The digest of what a folder says: which component, with which settings.
-fn said(terms: &Terms, component: &[u8]) -> shelf::Digest {
+fn said(terms: &Terms, component: &[u8]) -> Digest {
     let component = match terms.component {
-        Some(_) => shelf::Digest::of(component).to_string(),
+        Some(_) => Digest::of(component).to_string(),
         None => "none of its own".to_owned(),
     };
-    shelf::Digest::of(format!("{component}\n{}", terms.settings).as_bytes())
+    Digest::of(format!("{component}\n{}", terms.settings).as_bytes())
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, LineError> {

@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::component::Digest;
 use crate::engine::Engine;
+use crate::shelf::Digest;
 
 const KEY_FILE: &str = "key";
 const KEY_BYTES: usize = 32;

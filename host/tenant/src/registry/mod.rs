@@ -19,9 +19,10 @@ pub use manifest::TenantId;
 pub use terms::Terms;
 
 use crate::cache::CompiledCache;
-use crate::component::{Component, Digest};
+use crate::component::Component;
 use crate::engine::Engine;
 use crate::limits::{CompileLimits, Limits};
+use crate::shelf::Digest;
 use crate::vet::VetError;
 use manifest::Manifest;
 

@@ -48,8 +48,8 @@ impl FromStr for VersionName {
 #[error("a version's name is `v` and a number, for example v3")]
 pub struct NotAVersionName;
 
-/// The SHA-256 of a file's bytes; written as 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// The SHA-256 of some bytes, a component's for instance; written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -57,6 +57,14 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The first twelve hexadecimal digits, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let mut digits = self.to_string();
+        digits.truncate(12);
+        digits
     }
 
     /// The digest itself.
