@@ -502,39 +502,28 @@ fn from_stdin() -> Result<String, String> {
 }
 
 fn print_tenants(answer: &Value) -> String {
-    let mut out = row(&["TENANT", "ACTIVE", "CANARY", "POLICY", "VERSIONS", "CALLS"]);
+    let mut rows = vec![row(["TENANT", "ACTIVE", "CANARY", "POLICY", "VERSIONS", "CALLS"])];
     for tenant in list(&answer["tenants"]) {
-        let canary = canary(&tenant["canary"]).unwrap_or_else(|| "-".to_owned());
-        out += &row(&[
-            &said(&tenant["tenant"]),
-            &said(&tenant["active"]),
-            &canary,
-            &said(&tenant["policy"]),
-            &said(&tenant["versions"]),
-            &said(&tenant["calls"]),
-        ]);
+        let mut cells = row(["tenant", "active", "canary", "policy", "versions", "calls"]
+            .map(|it| said(&tenant[it])));
+        cells[2] = canary(&tenant["canary"]).unwrap_or_else(|| "-".to_owned());
+        rows.push(cells);
     }
-    out
+    table(&rows)
 }
 
 fn print_versions(answer: &Value) -> String {
-    let mut out = row(&["VERSION", "PART", "SHA256", "WHEN", "BY", "NOTE"]);
+    let mut rows = vec![row(["VERSION", "PART", "SHA256", "WHEN", "BY", "NOTE"])];
     for version in list(&answer["versions"]) {
-        let sum: String = said(&version["component_sha256"]).chars().take(12).collect();
-        let mut note = said(&version["note"]);
-        if let Some(reason) = version["rolled_back"].as_str() {
-            note = format!("ROLLED BACK ({reason}) {note}");
+        let mut cells = row(["version", "part", "component_sha256", "when", "by", "note"]
+            .map(|it| said(&version[it])));
+        cells[2].truncate(12);
+        if version["rolled_back"].is_string() {
+            cells[5] = format!("ROLLED BACK ({}) {}", said(&version["rolled_back"]), cells[5]);
         }
-        out += &row(&[
-            &said(&version["version"]),
-            &said(&version["part"]),
-            &sum,
-            &said(&version["when"]),
-            &said(&version["by"]),
-            note.trim_end(),
-        ]);
+        rows.push(cells);
     }
-    out
+    table(&rows)
 }
 
 fn print_deployed(answer: &Value) -> String {
@@ -571,17 +560,13 @@ fn print_tenant(answer: &Value) -> String {
 }
 
 fn print_calls(answer: &Value) -> String {
-    let mut out = row(&["CALL", "TENANT", "VERSION", "SECONDS"]);
+    let mut rows = vec![row(["CALL", "TENANT", "VERSION", "SECONDS"])];
     for call in list(&answer["calls"]) {
         let seconds = call["age_ms"].as_u64().unwrap_or_default() / 1000;
-        out += &row(&[
-            &said(&call["call"]),
-            &said(&call["tenant"]),
-            &said(&call["version"]),
-            &seconds.to_string(),
-        ]);
+        let [sid, tenant, version] = ["call", "tenant", "version"].map(|it| said(&call[it]));
+        rows.push(row([sid, tenant, version, seconds.to_string()]));
     }
-    out
+    table(&rows)
 }
 
 fn print_ordered(answer: &Value) -> String {
@@ -617,10 +602,21 @@ fn canary(canary: &Value) -> Option<String> {
     Some(format!("{version} {}%", canary["percent"]))
 }
 
-/// Columns wide enough for what usually stands in them.
-fn row(cells: &[&str]) -> String {
-    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<14}")).collect();
-    format!("{}\n", cells.join(" ").trim_end())
+fn row<const N: usize>(cells: [impl Into<String>; N]) -> Vec<String> {
+    cells.map(Into::into).into()
+}
+
+/// Rows of equal length, each column as wide as its widest cell.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -656,6 +652,22 @@ mod tests {
             "acme v4 is active: compiled in 120 ms, rehearsed in 3 ms, live after 130 ms\n\
              2 running calls moved to v4 (pause p50 0.31 ms, p99 0.90 ms, worst 0.90 ms)\n\
              CA1 stayed: trapped in `load`\n"
+        );
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_what_stands_in_them() {
+        let answer = json!({ "tenants": [
+            { "tenant": "a-tenant-with-a-long-name", "active": "v2", "canary": null,
+              "policy": "pin", "versions": 2, "calls": 0 },
+            { "tenant": "b", "active": "v11", "canary": { "version": "v12", "percent": 10 },
+              "policy": "migrate", "versions": 12, "calls": 31 },
+        ] });
+        assert_eq!(
+            print_tenants(&answer),
+            "TENANT                     ACTIVE  CANARY   POLICY   VERSIONS  CALLS\n\
+             a-tenant-with-a-long-name  v2      -        pin      2         0\n\
+             b                          v11     v12 10%  migrate  12        31\n"
         );
     }
 
