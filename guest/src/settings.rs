@@ -403,6 +403,8 @@ mod tests {
                 "tools.1",
             ),
             (json!({"tools": [{"name": "a", "does": "dance"}]}), "tools.0"),
+            (json!({"tools": [{"name": "a", "does": "transfer"}]}), "tools.0"),
+            (json!({"tools": [{"name": "a", "does": "transfer", "to": 5}]}), "tools.0"),
             (json!({"temperature": 3}), "temperature"),
             (json!({"max_output_tokens": 0}), "max_output_tokens"),
             (json!({"speed": "fast"}), "speed"),

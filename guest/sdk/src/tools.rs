@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::limits::{ID_BYTES_MAX, TOOL_OUTPUT_BYTES_MAX, TOOLS_OPEN_MAX, TOOLS_SEEN_MAX};
@@ -40,9 +40,11 @@ pub struct Tool {
     /// Something the gateway itself does.
     #[serde(default)]
     pub does: Option<Deed>,
-    /// With `does: "transfer"`: the only number it may go to. Without it the model names one in `to`.
-    #[serde(default)]
-    pub to: Option<String>,
+    /// With `does: "transfer"`: where it may go (E.164 or `sip:`), one or a list; of several the model chooses by
+    /// its argument `to`. Never anywhere else: a caller who could talk the model into a number would have the
+    /// operator pay for it.
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub to: Vec<String>,
 }
 
 /// The kinds of tools; there is one.
@@ -80,7 +82,7 @@ impl Tool {
             hold_phrase: None,
             hold_after_ms: hold_after_ms(),
             does: None,
-            to: None,
+            to: Vec::new(),
         }
     }
 
@@ -93,7 +95,7 @@ impl Tool {
     pub fn transfer(name: &str, description: &str, to: &str) -> Tool {
         Tool {
             does: Some(Deed::Transfer),
-            to: Some(to.to_owned()),
+            to: vec![to.to_owned()],
             ..Tool::new(name, description, no_parameters())
         }
     }
@@ -121,27 +123,46 @@ impl Tool {
         if self.url.as_deref().is_some_and(|url| !url_known(url)) {
             return Err("url must begin with https:// (or http://)".into());
         }
-        if self.to.is_some() && self.does != Some(Deed::Transfer) {
-            return Err("`to` belongs to `does: \"transfer\"`".into());
+        match self.does {
+            Some(Deed::Transfer) if self.to.is_empty() => {
+                return Err("`to` is missing: `does: \"transfer\"` needs the number, or a list of those the model \
+                     may choose from"
+                    .into());
+            }
+            Some(Deed::Transfer) => {}
+            Some(Deed::HangUp | Deed::SendKeys) | None if !self.to.is_empty() => {
+                return Err("`to` belongs to `does: \"transfer\"`".into());
+            }
+            Some(Deed::HangUp | Deed::SendKeys) | None => {}
+        }
+        if let Some(to) = self.to.iter().find(|to| !is_target(to)) {
+            return Err(format!("to: {to:?} is neither a number such as \"+15550100\" nor `sip:`"));
         }
         Ok(())
     }
 
+    /// Where a transfer goes when the model named `chosen`: the only place there is, or one of those there are.
+    pub(crate) fn target(&self, chosen: Option<String>) -> Result<String, String> {
+        match (&self.to[..], chosen) {
+            ([], _) => Err("no number was set up for this".to_owned()),
+            ([only], _) => Ok(only.clone()),
+            (listed, Some(to)) if listed.contains(&to) => Ok(to),
+            (listed, _) => Err(format!("`to` must be one of {}", listed.join(", "))),
+        }
+    }
+
     /// The tool as the model sees it. A deed brings its own arguments where none were given.
     pub(crate) fn json(&self) -> Value {
-        let argument = |name: &str, description: &str| {
-            json!({
-                "type": "object",
-                "properties": {name: {"type": "string", "description": description}},
-                "required": [name],
-            })
-        };
+        let argument = |name: &str, schema: Value| json!({"type": "object", "properties": {name: schema}, "required": [name]});
         let own = self.parameters != no_parameters();
         let parameters = match self.does {
-            Some(Deed::Transfer) if self.to.is_none() && !own => {
-                argument("to", "The number in E.164 form")
+            Some(Deed::Transfer) if self.to.len() > 1 && !own => {
+                argument("to", json!({"type": "string", "enum": self.to}))
             }
-            Some(Deed::SendKeys) if !own => argument("keys", "0-9, *, #; w waits half a second"),
+            Some(Deed::SendKeys) if !own => {
+                let description = "0-9, *, #; w waits half a second";
+                argument("keys", json!({"type": "string", "description": description}))
+            }
             _ => self.parameters.clone(),
         };
         json!({
@@ -151,6 +172,29 @@ impl Tool {
             "parameters": parameters,
         })
     }
+}
+
+/// Whether the carrier could take it for somebody to call.
+fn is_target(to: &str) -> bool {
+    match to.strip_prefix('+') {
+        Some(digits) => {
+            (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+        }
+        None => to.strip_prefix("sip:").is_some_and(|address| !address.is_empty()),
+    }
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`to` must be a number or a list of numbers")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(from)? {
+        OneOrMore::One(to) => vec![to],
+        OneOrMore::More(list) => list,
+    })
 }
 
 /// A tool the model has called.
@@ -347,11 +391,22 @@ mod tests {
             (json!({"name": "a", "url": "ftp://x"}), "url"),
             (json!({"name": "a", "url": "https://x", "does": "hang_up"}), "does"),
             (json!({"name": "a", "headers": {"x": 1}}), "headers.x"),
-            (json!({"name": "a", "to": "+1"}), "to"),
+            (json!({"name": "a", "to": "+15550100"}), "belongs to"),
+            (json!({"name": "a", "does": "hang_up", "to": ["+15550100"]}), "belongs to"),
+            (json!({"name": "a", "does": "transfer"}), "`to` is missing"),
+            (json!({"name": "a", "does": "transfer", "to": []}), "`to` is missing"),
+            (json!({"name": "a", "does": "transfer", "to": "reception"}), "reception"),
+            (json!({"name": "a", "does": "transfer", "to": ["+15550100", ""]}), "neither"),
         ] {
             let error = tool(json).check().unwrap_err();
             assert!(error.contains(word), "{error}");
         }
-        assert_eq!(tool(json!({"name": "a", "type": "function"})).check(), Ok(()));
+        for json in [
+            json!({"name": "a", "type": "function"}),
+            json!({"name": "a", "does": "transfer", "to": "+15550100"}),
+            json!({"name": "a", "does": "transfer", "to": ["+15550100", "sip:desk@example.com"]}),
+        ] {
+            assert_eq!(tool(json).check(), Ok(()));
+        }
     }
 }

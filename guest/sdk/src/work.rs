@@ -118,12 +118,12 @@ impl Call {
                 self.close_with(open, "The call ends once your farewell was heard.");
                 self.end(Ending::new(What::HangUp { reason }));
             }
-            Deed::Transfer => match tool.to.clone().or_else(|| text("to")) {
-                Some(to) => {
+            Deed::Transfer => match tool.target(text("to")) {
+                Ok(to) => {
                     self.close_with(open, "The caller is put through once you were heard.");
                     self.end(Ending::new(What::Transfer { to, caller_id: None }));
                 }
-                None => self.answer_tool(&open.call_id, &error_output("`to` is missing")),
+                Err(reason) => self.answer_tool(&open.call_id, &error_output(&reason)),
             },
             Deed::SendKeys => match text("keys") {
                 Some(keys) => {

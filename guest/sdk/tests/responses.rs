@@ -307,6 +307,45 @@ fn a_transfer_waits_for_its_announcement() {
 }
 
 #[test]
+fn a_transfer_goes_where_the_settings_say_whatever_the_model_was_talked_into() {
+    for (tool, arguments, goes_to) in [
+        ("human", r#"{"to":"+19005550199"}"#, Some("+15550100")),
+        ("branch", r#"{"to":"+15550102"}"#, Some("+15550102")),
+        ("branch", r#"{"to":"+19005550199"}"#, None),
+        ("branch", "{}", None),
+    ] {
+        let mut harness = call(json!({}));
+        harness.model_is_saying(1_000);
+        harness.tool_item(tool, arguments, "completed");
+        harness.response_ends("completed");
+        harness.advance(1_100);
+        assert_eq!(
+            harness.transfers(),
+            goes_to.map_or(vec![], |to| vec![to]),
+            "{tool} {arguments}"
+        );
+        let told = harness
+            .sent("conversation.item.create")
+            .iter()
+            .any(|item| item.to_string().contains("must be one of +15550101, +15550102"));
+        assert_eq!(told, goes_to.is_none(), "{tool} {arguments}");
+    }
+}
+
+#[test]
+fn the_model_is_shown_the_numbers_it_may_choose_from() {
+    let harness = call(json!({}));
+    let update = harness.sent("session.update")[0].clone();
+    let tools = update["session"]["tools"].as_array().expect("a list");
+    let shown = |name: &str| {
+        let tool = tools.iter().find(|tool| tool["name"] == name).expect("it is offered");
+        tool["parameters"]["properties"]["to"].clone()
+    };
+    assert_eq!(shown("branch")["enum"], json!(["+15550101", "+15550102"]));
+    assert_eq!(shown("human"), json!(null));
+}
+
+#[test]
 fn a_refused_transfer_is_told_to_the_model() {
     let mut harness = call(json!({}));
     harness.model_says("Hello", 100);

@@ -55,6 +55,10 @@ impl Tenant for Agent {
             },
             Tool::hang_up("goodbye", "Ends the call."),
             Tool::transfer("human", "Puts the caller through.", "+15550100"),
+            Tool {
+                to: vec!["+15550101".into(), "+15550102".into()],
+                ..Tool::transfer("branch", "Puts the caller through.", "+15550101")
+            },
         ];
         session
     }
