@@ -15,6 +15,9 @@ pub fn call(report: &CallReport) {
     for code in [31951, 31931, 31924, 31941, 12100, 12300] {
         assert!(!report.filed(code), "{:?}", report.debugger);
     }
+    for told in report.requests.iter().filter(|it| it.purpose.starts_with("stream-")) {
+        assert_eq!(told.status, Some(204), "{}: {}", told.purpose, told.body);
+    }
     report.streams.iter().for_each(stream);
 }
 

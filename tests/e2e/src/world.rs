@@ -9,7 +9,7 @@ use cordboard::config::{Config, Sources};
 use cordboard::gateway::Gateway;
 use cordboard::serve;
 use cordboard_sim::carrier::{
-    CallHandle, CallPlan, CallReport, CallerScript, Carrier, CarrierConfig, Step,
+    CallHandle, CallPlan, CallReport, CallerScript, Carrier, CarrierConfig, RestServer, Step,
 };
 use cordboard_sim::model::{Dialect, ModelConfig, ModelLog, ModelScript, ModelServer, SessionLog};
 use tempfile::TempDir;
@@ -34,6 +34,8 @@ pub struct Plan {
     pub components: Vec<(String, String, Vec<u8>)>,
     /// More settings, as environment variables.
     pub settings: Vec<(String, String)>,
+    /// Whether the gateway has credentials for the carrier's REST interface.
+    pub rest: bool,
     /// How many of the gateway's events the model may refuse at most.
     pub refusals: usize,
 }
@@ -47,6 +49,7 @@ impl Default for Plan {
             tenants: Vec::new(),
             components: Vec::new(),
             settings: Vec::new(),
+            rest: false,
             refusals: 0,
         }
     }
@@ -107,6 +110,7 @@ pub struct World {
     pub carrier: Carrier,
     /// The model's server.
     pub model: ModelServer,
+    rest: Option<RestServer>,
     gateway: GatewayHandle,
     address: SocketAddr,
     dialect: Dialect,
@@ -174,6 +178,11 @@ silence_duration_ms = 300
             std::fs::write(tenants.path().join(tenant).join(file), bytes)
                 .expect("the tenant's directory is there");
         }
+        let carrier = Carrier::new(CarrierConfig {
+            auth_token: Self::AUTH_TOKEN.into(),
+            public_origin: Some(Self::ORIGIN.into()),
+            ..CarrierConfig::default()
+        });
         let mut sources = Sources::default()
             .env("PUBLIC_URL", Self::ORIGIN)
             .env("TWILIO_AUTH_TOKEN", Self::AUTH_TOKEN)
@@ -182,6 +191,14 @@ silence_duration_ms = 300
             .env("CORDBOARD_TENANTS_DIR", &tenants.path().display().to_string());
         if dialect == Dialect::Beta {
             sources = sources.env("OPENAI_REALTIME_DIALECT", "beta");
+        }
+        let mut rest = None;
+        if plan.rest {
+            let server = carrier.start_rest().await.expect("loopback has a free port");
+            sources = sources
+                .env("TWILIO_ACCOUNT_SID", &carrier.config().account_sid)
+                .env("CORDBOARD_TWILIO_REST_URL", &server.origin());
+            rest = Some(server);
         }
         for (name, value) in &plan.settings {
             sources = sources.env(name, value);
@@ -194,18 +211,14 @@ silence_duration_ms = 300
         let running = Arc::clone(&gateway);
         let serving = tokio::spawn(async move {
             let stopped = async move { drop(stopped.await) };
-            serve::run(running, listener, stopped).await.expect("the listener does not fail");
-        });
-        let carrier = Carrier::new(CarrierConfig {
-            auth_token: Self::AUTH_TOKEN.into(),
-            public_origin: Some(Self::ORIGIN.into()),
-            ..CarrierConfig::default()
+            serve::run(running, listener, stopped).await;
         });
         let (stop, gateway) = (Some(stop), GatewayHandle(gateway));
         let refusals = plan.refusals;
         Self {
             carrier,
             model,
+            rest,
             gateway,
             address,
             dialect,
@@ -219,6 +232,11 @@ silence_duration_ms = 300
     /// The gateway itself, for what its operator does.
     pub fn gateway(&self) -> Arc<Gateway> {
         Arc::clone(&self.gateway.0)
+    }
+
+    /// The carrier's REST interface; the plan asked for one.
+    pub fn rest(&self) -> &RestServer {
+        self.rest.as_ref().expect("the plan asked for one")
     }
 
     /// The actual URL of a page of the gateway.
@@ -323,7 +341,7 @@ pub struct Neighbour {
 
 impl Neighbour {
     /// Waits for its end and checks every bit of it in both directions, given the tones it was told: the greeting and two answers.
-    pub async fn is_unharmed(self, tones_ms: [u32; 3]) {
+    pub async fn ends_unharmed(self, tones_ms: [u32; 3]) {
         let report = checked(self.handle.finished().await);
         let of_bits = |session: &SessionLog| {
             let updates = session.received_of("session.update");

@@ -42,7 +42,7 @@ async fn messages_that_break_the_protocol_are_counted_and_the_call_goes_on() {
     assert_eq!(call.end, End::CallerHungUp);
     assert_eq!(world.counted(r#"malformed_total{kind="carrier-message"}"#).await, count);
     assert_eq!(world.counted(r#"malformed_total{kind="binary-frame"}"#).await, 2);
-    neighbour.is_unharmed([500, 700, 700]).await;
+    neighbour.ends_unharmed([500, 700, 700]).await;
     let sessions = world.close().await;
     assert!(sessions.iter().all(|session| outcomes(session).iter().all(|o| *o == "completed")));
     assert_eq!(sessions.len(), 2);
@@ -56,7 +56,7 @@ async fn an_oversized_message_ends_its_own_call_alone() {
     let call = world.call(greeted().then(Step::SendRaw(huge)).wait_close()).await;
 
     assert!(matches!(call.end, End::GatewayHungUp | End::Dropped), "{:?}", call.end);
-    neighbour.is_unharmed([500, 700, 700]).await;
+    neighbour.ends_unharmed([500, 700, 700]).await;
     until("the call is over", || world.gateway().calls_live() == 0).await;
     let lost = r#"calls_ended_total{tenant="default",kind="carrier-lost"}"#;
     assert_eq!(world.counted(lost).await, 1);
@@ -126,7 +126,7 @@ async fn a_stream_that_begins_with_nonsense_is_turned_away() {
     let world = Plan::default().open().await;
     let path = ring(&world, &call_sid(1)).await;
 
-    let mut socket = Socket::open(&world, &path).await.ok().expect("the token is right");
+    let mut socket = Socket::open(&world, &path).await.expect("the token is right");
     socket.say("GET / HTTP/1.1".into()).await;
 
     assert_eq!(socket.closed().await, 1008);
@@ -138,7 +138,7 @@ async fn a_format_nobody_knows_is_turned_away_by_name() {
     let world = Plan::default().open().await;
     let path = ring(&world, &call_sid(1)).await;
 
-    let mut socket = Socket::open(&world, &path).await.ok().expect("the token is right");
+    let mut socket = Socket::open(&world, &path).await.expect("the token is right");
     socket
         .say(format!(
             r#"{{"event":"start","sequenceNumber":"1","start":{{"accountSid":"AC0","streamSid":"MZ1","callSid":"{}","tracks":["inbound"],"mediaFormat":{{"encoding":"audio/opus","sampleRate":48000,"channels":2}},"customParameters":{{}}}},"streamSid":"MZ1"}}"#,
@@ -160,7 +160,7 @@ async fn a_carrier_that_goes_away_for_seconds_and_comes_back_is_still_in_the_cal
     let call = world.call(script).await;
 
     assert_eq!(call.end, End::CallerHungUp);
-    neighbour.is_unharmed([500, 700, 700]).await;
+    neighbour.ends_unharmed([500, 700, 700]).await;
     world.close().await;
 }
 
@@ -173,7 +173,7 @@ async fn a_carrier_that_reads_slowly_holds_nobody_else_up() {
     let call = world.call(script).await;
 
     assert_eq!(call.end, End::CallerHungUp);
-    neighbour.is_unharmed([500, 700, 700]).await;
+    neighbour.ends_unharmed([500, 700, 700]).await;
     world.close().await;
 }
 
@@ -181,7 +181,7 @@ async fn a_carrier_that_vanishes_without_a_word_does_not_keep_its_place() {
     let world = Plan::script(script()).setting("CORDBOARD_CALL_LENGTH_MAX_S", "10").open().await;
     let path = ring(&world, &call_sid(1)).await;
 
-    let mut socket = Socket::open(&world, &path).await.ok().expect("the token is right");
+    let mut socket = Socket::open(&world, &path).await.expect("the token is right");
     socket.begin(&call_sid(1), 1).await;
 
     // No frame, no stop, no close: the call's own length is the last bound.

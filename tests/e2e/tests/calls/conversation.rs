@@ -193,8 +193,9 @@ async fn a_tool_outside_the_allowlist_is_refused_before_anything_is_sent() {
 
 async fn a_tool_whose_server_is_gone_is_answered_with_the_failure() {
     let gone = {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        format!("http://{}/", listener.local_addr().unwrap())
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0");
+        let listener = listener.await.expect("loopback has a free port");
+        format!("http://{}/", listener.local_addr().expect("it is bound"))
     };
     let output = tool_output(&gone, &gone).await;
     assert!(output.contains("could not be reached"), "{output}");
@@ -213,6 +214,58 @@ async fn tool_output(url: &str, allowed: &str) -> String {
     let outputs = received(session, "conversation.item.create");
     assert_eq!(outputs.len(), 1, "answered once");
     outputs[0]["item"]["output"].as_str().expect("an output is a text").to_owned()
+}
+
+async fn two_tools_of_one_response_are_both_answered_before_the_model_is_asked_to_go_on() {
+    let shop = Shop::open().await;
+    let both = Answer::tool("repair_status", r#"{"number":"1"}"#)
+        .and_tool("repair_status", r#"{"number":"2"}"#)
+        .after_tools(Answer::tone(700));
+    let script = ModelScript::new(Answer::tone(600), [Exchange::answer(both)]);
+    let toml = tool_toml(&shop.url("/repair-status"), &shop.url("/"));
+    let world = Plan::script(script).tenant(&toml).open().await;
+
+    world.call(greeted().converse(1).hang_up()).await;
+
+    assert_eq!(shop.asked().len(), 2);
+    let sessions = world.close().await;
+    assert_eq!(
+        only(&sessions).received_types(),
+        [
+            "session.update",
+            "response.create",
+            "conversation.item.create",
+            "conversation.item.create",
+            "response.create",
+        ]
+    );
+}
+
+async fn eight_calls_at_once_keep_to_themselves() {
+    let world = Plan::script(tones(500, &[700])).open().await;
+
+    let calls: Vec<_> = (1..=8)
+        .map(|seed| {
+            let plan = to_bits(greeted().converse(1).hang_up());
+            world.start(CallPlan { seed, ..plan })
+        })
+        .collect();
+    let mut reports = Vec::new();
+    for call in calls {
+        reports.push(call.finished().await);
+    }
+
+    let sessions = world.close().await;
+    assert_eq!(sessions.len(), 8);
+    let given: Vec<Vec<u8>> = sessions.iter().map(checks::appended).collect();
+    for call in &reports {
+        checks::call(call);
+        assert_eq!(call.script_failure, None);
+        // Every line has noise of its own, so that a session's bytes are one caller's or nobody's.
+        let to_model = given.iter().filter(|given| **given == call.stream().said).count();
+        assert_eq!(to_model, 1, "sessions that were given exactly what this caller said");
+        checks::caller_hears(call, &[tone(500), tone(700)]);
+    }
 }
 
 async fn keys_reach_the_model_as_one_message_and_are_answered() {
@@ -392,6 +445,8 @@ crate::scenarios![
     a_tool_whose_server_fails_is_answered_with_the_failure_and_the_call_goes_on,
     a_tool_outside_the_allowlist_is_refused_before_anything_is_sent,
     a_tool_whose_server_is_gone_is_answered_with_the_failure,
+    two_tools_of_one_response_are_both_answered_before_the_model_is_asked_to_go_on,
+    eight_calls_at_once_keep_to_themselves,
     keys_reach_the_model_as_one_message_and_are_answered,
     a_caller_who_hangs_up_in_mid_answer_ends_the_models_session,
     a_line_that_breaks_ends_the_models_session_too,

@@ -49,7 +49,7 @@ async fn a_socket_without_a_promise_opens_nothing_signed_or_not() {
     let url = format!("{}/media/AAAAAAAAAAAAAAAAAAAAAA", World::ORIGIN.replacen("https", "wss", 1));
 
     assert_eq!(Socket::open(&world, "/media/AAAAAAAAAAAAAAAAAAAAAA").await.err(), Some(403));
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().expect("a plain client builds");
     let unsigned = client
         .get(world.url("/media/AAAAAAAAAAAAAAAAAAAAAA"))
         .header("Connection", "Upgrade")
@@ -58,7 +58,7 @@ async fn a_socket_without_a_promise_opens_nothing_signed_or_not() {
         .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
         .send()
         .await
-        .unwrap();
+        .expect("the gateway answers");
     assert_eq!(unsigned.status().as_u16(), 403, "{url}");
 
     assert_eq!(world.counted(r#"refused_total{kind="unknown-stream-token"}"#).await, 1);
@@ -124,7 +124,7 @@ async fn a_stream_of_another_call_than_its_tokens_is_turned_away() {
     let world = Plan::default().open().await;
     let path = ring(&world, &call_sid(1)).await;
 
-    let mut socket = Socket::open(&world, &path).await.ok().expect("the token is right");
+    let mut socket = Socket::open(&world, &path).await.expect("the token is right");
     socket.begin(&call_sid(2), 1).await;
 
     assert_eq!(socket.closed().await, 1008);
@@ -137,7 +137,7 @@ async fn a_socket_that_never_starts_is_closed() {
     let world = Plan::default().open().await;
     let path = ring(&world, &call_sid(1)).await;
 
-    let mut socket = Socket::open(&world, &path).await.ok().expect("the token is right");
+    let mut socket = Socket::open(&world, &path).await.expect("the token is right");
 
     assert_eq!(socket.closed().await, 1008);
     assert_eq!(world.counted(r#"refused_total{kind="no-start"}"#).await, 1);
@@ -149,10 +149,10 @@ async fn the_newest_stream_of_a_call_wins() {
     let (first_path, second_path) =
         (ring(&world, &call_sid(1)).await, ring(&world, &call_sid(1)).await);
 
-    let mut first = Socket::open(&world, &first_path).await.ok().expect("the token is right");
+    let mut first = Socket::open(&world, &first_path).await.expect("the token is right");
     first.begin(&call_sid(1), 1).await;
     first.hears_something().await;
-    let mut second = Socket::open(&world, &second_path).await.ok().expect("the token is right");
+    let mut second = Socket::open(&world, &second_path).await.expect("the token is right");
     second.begin(&call_sid(1), 2).await;
 
     first.closed().await;
@@ -185,7 +185,7 @@ async fn a_call_too_many_hears_that_the_line_is_busy() {
 
     assert_eq!(call.end, End::Rejected("busy".into()));
     assert_eq!(world.counted(r#"refused_total{kind="process-full"}"#).await, 1);
-    neighbour.is_unharmed([500, 700, 700]).await;
+    neighbour.ends_unharmed([500, 700, 700]).await;
     assert_eq!(world.close().await.len(), 1);
 }
 
@@ -272,10 +272,14 @@ async fn a_tenant_whose_component_is_of_another_world_stops_no_other() {
 
     let neighbour = world.neighbour();
     for number in ["+15550100901", "+15550100902", "+15550100903"] {
-        // Their numbers fall to the default tenant: somebody answers.
-        let plan = CallPlan { to: number.into(), ..CallPlan::new(greeted().hang_up()) };
-        assert_eq!(world.placed(plan).await.end, End::CallerHungUp);
+        // Nobody else may answer in this tenant's name.
+        let plan = CallPlan { to: number.into(), ..CallPlan::new(caller()) };
+        let call = world.placed(plan).await;
+        assert!(call.verbs[0].contains("not in service"), "{:?}", call.verbs);
+        assert_eq!((call.end, call.streams.len()), (End::GatewayHungUp, 0));
     }
+    assert_eq!(world.counted(r#"refused_total{kind="tenant-broken"}"#).await, 3);
+    assert_eq!(world.call(greeted().hang_up()).await.end, End::CallerHungUp);
     let form = [
         ("CallSid", "CA0000000000000000000000000000000b"),
         ("AccountSid", "AC0000000000000000000000000000000a"),
@@ -283,7 +287,7 @@ async fn a_tenant_whose_component_is_of_another_world_stops_no_other() {
     let (status, _) = post(&world, "/t/empty/incoming-call", &form, true).await;
 
     assert_eq!(status, 404);
-    neighbour.is_unharmed([500, 700, 700]).await;
+    neighbour.ends_unharmed([500, 700, 700]).await;
     world.close().await;
 }
 

@@ -59,6 +59,38 @@ async fn a_server_that_never_comes_is_apologised_for() {
     assert!(world.close().await.is_empty());
 }
 
+async fn a_server_that_opens_the_socket_and_says_nothing_is_given_up() {
+    let model = ModelConfig { created_delay: Duration::from_secs(20), ..ModelConfig::default() };
+    let world =
+        Plan::model(model).setting("CORDBOARD_MODEL_SESSION_DEADLINE_MS", "300").open().await;
+
+    let call = world.call(caller().wait_close()).await;
+
+    assert_apology(&call);
+    assert_ended(&world, "model-lost").await;
+    let sessions = world.close().await;
+    assert!(sessions.len() > 1, "it was not tried again");
+    assert!(sessions.iter().all(|session| session.received.is_empty()));
+}
+
+async fn an_answer_that_runs_out_of_tokens_is_heard_as_far_as_it_goes() {
+    let cut = Answer::tone(1600).ending(Outcome::OutOfTokens);
+    let script = ModelScript::new(
+        Answer::tone(500),
+        [Exchange::answer(cut), Exchange::answer(Answer::tone(700))],
+    );
+    let world = Plan::script(script).open().await;
+
+    let call = world.call(greeted().converse(2).hang_up()).await;
+
+    let sessions = world.close().await;
+    let session = only(&sessions);
+    assert_eq!(outcomes(session), ["completed", "incomplete", "completed"]);
+    assert_eq!(session.received_types(), ["session.update", "response.create"]);
+    let (spoken_ms, heard_ms) = (500 + 800 + 700, call.stream().heard_ms());
+    assert!((spoken_ms - 80..=spoken_ms + 80).contains(&heard_ms), "{heard_ms} of {spoken_ms} ms");
+}
+
 async fn a_lost_socket_is_replaced_and_the_new_session_told_what_was_said() {
     let model = ModelConfig {
         scripts: vec![script([700, 700]), script([800])],
@@ -239,6 +271,8 @@ crate::scenarios![
     a_key_refused_by_http_is_apologised_for_and_not_tried_again,
     a_server_that_is_away_for_a_moment_costs_the_caller_a_moment,
     a_server_that_never_comes_is_apologised_for,
+    a_server_that_opens_the_socket_and_says_nothing_is_given_up,
+    an_answer_that_runs_out_of_tokens_is_heard_as_far_as_it_goes,
     a_lost_socket_is_replaced_and_the_new_session_told_what_was_said,
     an_answer_the_server_did_not_finish_is_given_by_the_next_session,
     a_session_that_expires_is_followed_by_another,

@@ -175,9 +175,10 @@ async fn keys_cut_an_answer_off_like_words() {
             "session.update",
             "response.create",
             "conversation.item.create",
-            "response.create",
             "conversation.item.truncate",
-        ]
+            "response.create",
+        ],
+        "the model knows what was heard before it is asked for more"
     );
     assert_eq!(clears(&call), 1);
 }

@@ -5,6 +5,7 @@
 //! put before the official client's types (see [`official`]).
 
 mod bad_input;
+mod by_rest;
 mod conversation;
 mod doors;
 mod failures;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         failures::scenarios(),
         doors::scenarios(),
         bad_input::scenarios(),
+        by_rest::scenarios(),
         program::scenarios(),
     ];
     if arguments.list {
