@@ -334,7 +334,8 @@ fn a_transfer_goes_where_the_settings_say_whatever_the_model_was_talked_into() {
 
 #[test]
 fn the_model_is_shown_the_numbers_it_may_choose_from() {
-    let harness = call(json!({}));
+    let mut harness = Harness::<common::Agent>::with_settings("{}");
+    harness.model_ready();
     let update = harness.sent("session.update")[0].clone();
     let tools = update["session"]["tools"].as_array().expect("a list");
     let shown = |name: &str| {
