@@ -32,7 +32,7 @@ async fn a_call_moves_through_three_versions_and_back_and_nobody_hears_it() {
     assert_eq!(operator.calls().await[0]["version"], "v3");
 
     // Every bit in both directions is what it would have been without any of that.
-    call.is_unharmed([500, 700, 700]).await;
+    call.ends_unharmed([500, 700, 700]).await;
     world.close().await;
 }
 
