@@ -35,8 +35,6 @@ pub struct Config {
     pub log: String,
     /// One folder per tenant; it need not exist.
     pub tenants_dir: PathBuf,
-    /// Answers calls that no other tenant claims.
-    pub default_tenant: String,
     /// The telephone side.
     pub carrier: Carrier,
     /// The speech model.
@@ -237,9 +235,6 @@ impl Reader<'_> {
                 .text(&keys::TENANTS_DIR)
                 .unwrap_or_else(|| "tenants".to_owned())
                 .into(),
-            default_tenant: self
-                .parsed(&keys::DEFAULT_TENANT, tenant_name)
-                .unwrap_or_else(|| "default".to_owned()),
             carrier: self.carrier(),
             model: self.model(),
             voice: self.text(&keys::MODEL_VOICE),
@@ -495,15 +490,6 @@ fn log_filter(text: &str) -> Result<String, String> {
     match tracing_subscriber::EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
-    }
-}
-
-fn tenant_name(text: &str) -> Result<String, String> {
-    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if text.len() <= 64 && text.chars().all(legal) && !text.starts_with('-') {
-        Ok(text.to_owned())
-    } else {
-        Err("not a tenant's name".to_owned())
     }
 }
 

@@ -30,8 +30,6 @@ keys! {
         "a log filter, for example info or cordboard=debug,warn"
     TENANTS_DIR "tenants_dir" "CORDBOARD_TENANTS_DIR"
         "a directory with one folder per tenant"
-    DEFAULT_TENANT "default_tenant" "CORDBOARD_DEFAULT_TENANT"
-        "a tenant's name: lower-case letters, digits and hyphens, at most 64"
 
     ACCOUNT_SID "carrier.account_sid" "TWILIO_ACCOUNT_SID"
         "the account SID from the Twilio console: AC and 32 hexadecimal digits"
