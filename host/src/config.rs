@@ -419,6 +419,14 @@ impl Reader<'_> {
                     format!("secrets.{name}"),
                     "a secret's name is made of upper-case letters, digits and _",
                 ));
+            } else if !value.is_empty() && value.len() < SECRET_BYTES_MIN {
+                self.problems.0.push(Problem::new(
+                    format!("the secret {name}"),
+                    format!(
+                        "shorter than {SECRET_BYTES_MIN} characters, so that it can not be told from other text \
+                         and kept out of tenants' answers and logs. Write a longer one"
+                    ),
+                ));
             } else if !value.is_empty() {
                 secrets.insert(name.to_owned(), Secret::new(value));
             }
@@ -545,6 +553,8 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// What redaction can look for without blotting out half of every answer.
+const SECRET_BYTES_MIN: usize = 6;
 /// A token travels with every request and is never rotated by itself, so it must not be guessed.
 const ADMIN_TOKEN_BYTES_MIN: usize = 16;
 /// Beside the one for calls.

@@ -219,13 +219,28 @@ fn a_public_url_keeps_its_spelling_and_its_path() {
 fn secrets_for_tenants_come_from_the_environment_before_the_file() {
     let config = load(
         sources()
-            .file("cordboard.toml", "[secrets]\nCRM_TOKEN = 'file'\nSMS_TOKEN = 'file'\n")
+            .file("cordboard.toml", "[secrets]\nCRM_TOKEN = 'from-file'\nSMS_TOKEN = 'from-file'\n")
             .env("CORDBOARD_SECRET_CRM_TOKEN", "environment"),
     );
     assert!(config.secrets["CRM_TOKEN"].matches("environment"));
-    assert!(config.secrets["SMS_TOKEN"].matches("file"));
+    assert!(config.secrets["SMS_TOKEN"].matches("from-file"));
     assert!(
         problems(sources().file("x.toml", "[secrets]\nlower = 'x'\n")).contains("secrets.lower")
+    );
+}
+
+#[test]
+fn a_secret_too_short_to_be_kept_out_of_answers_is_refused_by_its_name() {
+    let text = problems(
+        sources()
+            .file("cordboard.toml", "[secrets]\nPIN = '12345'\n")
+            .env("CORDBOARD_SECRET_WORD", "abcde"),
+    );
+    assert!(text.contains("the secret PIN: shorter than 6"), "{text}");
+    assert!(text.contains("the secret WORD: shorter than 6"), "{text}");
+    assert!(!text.contains("12345") && !text.contains("abcde"), "{text}");
+    assert!(
+        load(sources().env("CORDBOARD_SECRET_WORD", "abcdef")).secrets["WORD"].matches("abcdef")
     );
 }
 
@@ -300,6 +315,12 @@ mod example_files {
                 dotenv.lines().any(|line| line.starts_with(&format!("{}=", key.env))),
                 "{} is not in .env.example",
                 key.env
+            );
+        }
+        for name in keys::OF_COMMANDS {
+            assert!(
+                dotenv.lines().any(|line| line.starts_with(&format!("{name}="))),
+                "{name} is not in .env.example"
             );
         }
     }
