@@ -33,7 +33,7 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// A filter for `tracing_subscriber::EnvFilter`, known to parse.
     pub log: String,
-    /// One folder per tenant; it need not exist.
+    /// One folder per tenant; it exists if the operator named it, and need not otherwise.
     pub tenants_dir: PathBuf,
     /// The telephone side.
     pub carrier: Carrier,
@@ -232,9 +232,8 @@ impl Reader<'_> {
             public_url: self.parsed(&keys::PUBLIC_URL, str::parse),
             log: self.parsed(&keys::LOG, log_filter).unwrap_or_else(|| "info".to_owned()),
             tenants_dir: self
-                .text(&keys::TENANTS_DIR)
-                .unwrap_or_else(|| "tenants".to_owned())
-                .into(),
+                .parsed(&keys::TENANTS_DIR, directory)
+                .unwrap_or_else(|| PathBuf::from("tenants")),
             carrier: self.carrier(),
             model: self.model(),
             voice: self.text(&keys::MODEL_VOICE),
@@ -499,6 +498,12 @@ fn log_filter(text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// A slip in the path would have the default tenant answer everybody's calls.
+fn directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() { Ok(path) } else { Err(format!("`{text}` is no directory")) }
 }
 
 /// The text is not quoted: a token pasted in the wrong line is the usual slip.

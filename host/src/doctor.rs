@@ -1,7 +1,7 @@
 //! `cordboard doctor`: finds out, step by step, what keeps calls from being answered.
 //!
 //! **One rule: every step that fails says what to do next.** The steps are those of a call's first
-//! seconds: the settings, the carrier's side of them, the key, the connection, the session and its formats,
+//! seconds: the settings, the carrier's side of them, the tenants' files, the key, the connection, the session and its formats,
 //! audio in, an answer out. The last one makes the model speak a few words, which costs what that
 //! costs.
 
@@ -14,6 +14,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use cordboard_tenant::{CompileLimits, TenantId, Tenants};
 use cordboard_wire::openai::Rejection;
 use serde::Serialize;
 
@@ -35,7 +36,7 @@ pub struct DoctorArgs {
 /// One step of the examination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// A word: `config`, `carrier`, `key`, `connect`, `session`, `audio`, `response`.
+    /// A word: `config`, `carrier`, `tenants`, `key`, `connect`, `session`, `audio`, `response`.
     pub name: &'static str,
     /// How it went.
     pub outcome: Outcome,
@@ -102,6 +103,7 @@ async fn examine_with(sources: &Sources, patience: Patience, tell: impl FnMut(&S
     let mut chart = Chart { steps: Vec::new(), tell };
     if let Some(config) = chart.settings(sources) {
         chart.carrier(&config);
+        chart.tenants(&config);
         if let Some((socket, model)) = chart.connection(&config.model).await {
             Box::pin(conversation::hold(socket, &model, patience, |step| chart.enter(step))).await;
         }
@@ -112,7 +114,8 @@ async fn examine_with(sources: &Sources, patience: Patience, tell: impl FnMut(&S
 }
 
 /// All steps, in their order.
-const STEPS: [&str; 7] = ["config", "carrier", "key", "connect", "session", "audio", "response"];
+const STEPS: [&str; 8] =
+    ["config", "carrier", "tenants", "key", "connect", "session", "audio", "response"];
 
 struct Chart<F> {
     steps: Vec<Step>,
@@ -161,6 +164,28 @@ impl<F: FnMut(&Step)> Chart<F> {
             }
         };
         self.enter(step);
+    }
+
+    /// Reads what `cordboard serve` would read, without the minute that compiling may take.
+    fn tenants(&mut self, config: &Config) {
+        let dir = config.tenants_dir.display();
+        if !config.tenants_dir.exists() {
+            let found = format!("there is no {dir}; the built-in tenant answers every call");
+            return self.enter(Step::ok("tenants", found));
+        }
+        let (sound, errors) = Tenants::survey(&config.tenants_dir, &CompileLimits::default());
+        let found = match &sound[..] {
+            [] => format!("none in {dir}; the built-in tenant answers what nobody claims"),
+            sound => {
+                let names: Vec<&str> = sound.iter().map(TenantId::as_str).collect();
+                format!("{} in {dir}", names.join(", "))
+            }
+        };
+        let todo: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        self.enter(match todo.is_empty() {
+            true => Step::ok("tenants", found),
+            false => Step::failed("tenants", found, todo),
+        });
     }
 
     /// Key and connection are told apart only by what the server says to the attempt.

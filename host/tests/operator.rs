@@ -181,6 +181,7 @@ impl Gateway {
 }
 
 fn serve(folder: &Path, args: &[&str]) -> Command {
+    std::fs::create_dir_all(folder.join("tenants")).expect(OURS);
     let mut command = command(folder);
     command
         .arg("serve")

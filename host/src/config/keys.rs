@@ -29,7 +29,7 @@ keys! {
     LOG "log" "RUST_LOG"
         "a log filter, for example info or cordboard=debug,warn"
     TENANTS_DIR "tenants_dir" "CORDBOARD_TENANTS_DIR"
-        "a directory with one folder per tenant"
+        "an existing directory with one folder per tenant"
 
     ACCOUNT_SID "carrier.account_sid" "TWILIO_ACCOUNT_SID"
         "the account SID from the Twilio console: AC and 32 hexadecimal digits"

@@ -245,6 +245,15 @@ fn a_secret_too_short_to_be_kept_out_of_answers_is_refused_by_its_name() {
 }
 
 #[test]
+fn a_directory_of_tenants_that_was_named_and_is_not_there_is_refused() {
+    let text = problems(sources().env("CORDBOARD_TENANTS_DIR", "/srv/tenents"));
+    assert!(text.contains("CORDBOARD_TENANTS_DIR in the environment: `/srv/tenents`"), "{text}");
+    let text = problems(sources().file("cordboard.toml", "tenants_dir = 'Cargo.toml'\n"));
+    assert!(text.contains("tenants_dir in cordboard.toml: `Cargo.toml` is no directory"), "{text}");
+    assert_eq!(load(sources()).tenants_dir, PathBuf::from("tenants"), "nobody named it");
+}
+
+#[test]
 fn a_misspelt_variable_of_ours_is_warned_about() {
     let config = load(sources().env("CORDBOARD_MAXCALLS", "5"));
     assert_eq!(
@@ -288,15 +297,22 @@ mod example_files {
         lines.collect::<Vec<_>>().join("\n")
     }
 
+    /// The same on a host that has a directory of tenants.
+    fn in_force(text: &str) -> String {
+        uncommented(text)
+            .replace("tenants_dir = \"tenants\"", "tenants_dir = \"src\"")
+            .replace("TENANTS_DIR=tenants", "TENANTS_DIR=src")
+    }
+
     #[test]
     fn the_toml_example_is_valid_as_it_stands_and_with_every_example_in_force() {
         load(sources().file("cordboard.example.toml", TOML));
-        load(Sources::default().file("cordboard.example.toml", &uncommented(TOML)));
+        load(Sources::default().file("cordboard.example.toml", &in_force(TOML)));
     }
 
     #[test]
     fn the_dotenv_example_is_valid_with_every_example_in_force() {
-        load(Sources::default().dotenv(&uncommented(DOTENV)));
+        load(Sources::default().dotenv(&in_force(DOTENV)));
     }
 
     #[test]

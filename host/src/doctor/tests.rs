@@ -13,7 +13,7 @@ const KEY: &str = "sk-test-very-secret";
 async fn a_sound_installation_passes_every_step() {
     let (_server, report) = examined(spoken(300), |sources| sources).await;
     assert!(report.ok, "{}", text(&report));
-    assert_eq!(outcomes(&report), [Outcome::Ok; 7], "{}", text(&report));
+    assert_eq!(outcomes(&report), [Outcome::Ok; 8], "{}", text(&report));
     assert!(step(&report, "response").found.contains("300 ms of speech"), "{}", text(&report));
 }
 
@@ -91,6 +91,31 @@ async fn a_retired_model_is_pointed_out_at_the_settings() {
     let config = step(&report, "config");
     assert_eq!(config.outcome, Outcome::Warning);
     assert!(config.todo[0].contains("gpt-realtime-2.1"), "{}", text(&report));
+}
+
+#[tokio::test]
+async fn a_broken_tenant_is_named_with_its_file_and_the_examination_goes_on() {
+    let tenants = tempfile::tempdir().unwrap();
+    for (name, manifest) in
+        [("acme", ""), ("core", "component = 'own.wasm'"), ("key", "colour = 'red'")]
+    {
+        std::fs::create_dir(tenants.path().join(name)).unwrap();
+        std::fs::write(tenants.path().join(name).join("tenant.toml"), manifest).unwrap();
+    }
+    std::fs::write(tenants.path().join("core/own.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    let dir = tenants.path().display().to_string();
+
+    let (_server, report) =
+        examined(spoken(300), |sources| sources.env("CORDBOARD_TENANTS_DIR", &dir)).await;
+
+    let found = step(&report, "tenants");
+    assert_eq!(found.outcome, Outcome::Failed);
+    assert!(found.found.contains("acme"), "{}", text(&report));
+    let todo = found.todo.join("\n");
+    assert!(todo.contains("own.wasm: this is a core module"), "{todo}");
+    assert!(todo.contains("key/tenant.toml") && todo.contains("colour"), "{todo}");
+    assert_eq!(step(&report, "response").outcome, Outcome::Ok, "{}", text(&report));
+    assert!(!report.ok);
 }
 
 #[tokio::test]

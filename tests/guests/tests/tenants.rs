@@ -94,6 +94,10 @@ fn broken_tenants_are_reported_with_file_and_key_and_the_others_live() {
     assert!(said("module").contains("core module, not a component"), "{}", said("module"));
     let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id().as_str()).collect();
     assert_eq!(ids, ["default", "sound"]);
+    let (sound, seen) = Tenants::survey(dir.path(), &CompileLimits::default());
+    let words = |errors: &[TenantError]| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(words(&seen), words(&errors), "the survey finds the same without compiling");
+    assert_eq!(sound.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["sound"]);
     assert!(tenants.tenant("syntax").is_none());
 }
 

@@ -23,7 +23,7 @@ use crate::component::Component;
 use crate::engine::Engine;
 use crate::limits::{CompileLimits, Limits};
 use crate::shelf::Digest;
-use crate::vet::VetError;
+use crate::vet::{self, VetError};
 use manifest::Manifest;
 
 /// One immutable version of a tenant: all that a call needs to be answered.
@@ -188,7 +188,7 @@ impl Tenants {
         let mut errors = Vec::new();
         let directories = dir.map(|dir| directories(dir, &mut errors)).unwrap_or_default();
         for dir in directories {
-            match tenants.read(&dir, &mut maker) {
+            match tenants.manifest(&dir).and_then(|text| maker.read(&dir, &text)) {
                 Ok((version, max_calls)) => tenants.insert(version, max_calls),
                 Err(error) => errors.push(error),
             }
@@ -199,6 +199,29 @@ impl Tenants {
             tenants.insert(version, making.max_calls);
         }
         Ok((tenants, errors))
+    }
+
+    /// Looks at every tenant as [`Tenants::open`] does, but compiles nothing: the names of those that could
+    /// answer, as far as can be seen without, and what is wrong with the others.
+    pub fn survey(dir: &Path, limits: &CompileLimits) -> (Vec<TenantId>, Vec<TenantError>) {
+        let (mut sound, mut errors) = (Vec::new(), Vec::new());
+        let mut tenants = Self { by_id: BTreeMap::new(), by_number: HashMap::new() };
+        for dir in directories(dir, &mut errors) {
+            let vetted = tenants.manifest(&dir).and_then(|text| {
+                let Folder { id, component, .. } = Folder::read(&dir, &text)?;
+                match component {
+                    None => Ok(id),
+                    Some((path, bytes)) => vet::vet(&bytes, limits)
+                        .map(|_| id)
+                        .map_err(|e| component_error(&dir, path, e.to_string())),
+                }
+            });
+            match vetted {
+                Ok(id) => sound.push(id),
+                Err(error) => errors.push(error),
+            }
+        }
+        (sound, errors)
     }
 
     /// The tenant of this name.
@@ -221,12 +244,13 @@ impl Tenants {
         self.by_id.values()
     }
 
-    fn read(&mut self, dir: &Path, maker: &mut Maker<'_>) -> Result<(Version, u32), TenantError> {
+    /// Reads a directory's manifest and gives the directory its numbers, first of all: whatever else is wrong with
+    /// it, these are its callers.
+    fn manifest(&mut self, dir: &Path) -> Result<String, TenantError> {
         let text = fs::read_to_string(dir.join(MANIFEST))
             .map_err(|error| manifest_error(dir, error.to_string()))?;
-        // First of all, since whatever else is wrong with the directory, these are its callers.
         self.claim(dir, manifest::numbers(&text))?;
-        maker.read(dir, &text)
+        Ok(text)
     }
 
     /// Gives a directory its numbers, but for those that an earlier one has.
@@ -257,6 +281,33 @@ impl Tenants {
     }
 }
 
+/// What a directory holds, as it stands there.
+struct Folder {
+    id: TenantId,
+    manifest: Manifest,
+    /// Its own component, where it names one.
+    component: Option<(PathBuf, Vec<u8>)>,
+}
+
+impl Folder {
+    fn read(dir: &Path, text: &str) -> Result<Self, TenantError> {
+        let wrong = |reason: String| manifest_error(dir, reason);
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let id = TenantId::parse(&name).map_err(wrong)?;
+        let manifest = Manifest::parse(text).map_err(wrong)?;
+        let component = match &manifest.component {
+            None => None,
+            Some(file) => {
+                let path = dir.join(file);
+                let bytes = fs::read(&path)
+                    .map_err(|e| component_error(dir, path.clone(), format!("component: {e}")))?;
+                Some((path, bytes))
+            }
+        };
+        Ok(Self { id, manifest, component })
+    }
+}
+
 /// Makes versions, compiling each component once however many tenants share it.
 struct Maker<'a> {
     making: Making<'a>,
@@ -266,25 +317,15 @@ struct Maker<'a> {
 impl Maker<'_> {
     /// Makes what a directory says: the version, and how many calls it may have.
     fn read(&mut self, dir: &Path, text: &str) -> Result<(Version, u32), TenantError> {
-        let wrong = |reason: String| manifest_error(dir, reason);
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let id = TenantId::parse(&name).map_err(wrong)?;
-        let manifest = Manifest::parse(text).map_err(wrong)?;
+        let Folder { id, manifest, component } = Folder::read(dir, text)?;
         let max_calls = manifest.max_calls.unwrap_or(self.making.max_calls);
-        let version = match manifest.component.clone() {
+        let version = match component {
             None => self
                 .version(&id, manifest, self.making.default_component)
-                .map_err(|e| wrong(e.to_string()))?,
-            Some(file) => {
-                let path = dir.join(file);
-                let at = |reason: String| TenantError {
-                    tenant: name.to_string(),
-                    path: path.clone(),
-                    reason,
-                };
-                let bytes = fs::read(&path).map_err(|e| at(format!("component: {e}")))?;
-                self.version(&id, manifest, &bytes).map_err(|e| at(e.to_string()))?
-            }
+                .map_err(|e| manifest_error(dir, e.to_string()))?,
+            Some((path, bytes)) => self
+                .version(&id, manifest, &bytes)
+                .map_err(|e| component_error(dir, path, e.to_string()))?,
         };
         Ok((version, max_calls))
     }
@@ -322,6 +363,10 @@ impl Maker<'_> {
 }
 
 const MANIFEST: &str = "tenant.toml";
+
+fn component_error(dir: &Path, path: PathBuf, reason: String) -> TenantError {
+    TenantError { path, ..manifest_error(dir, reason) }
+}
 
 fn manifest_error(dir: &Path, reason: String) -> TenantError {
     let tenant = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
