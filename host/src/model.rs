@@ -20,7 +20,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{ConnectionClosed, HandlerId, RealtimeConnection};
+pub use connection::{ConfigError, ConnectionClosed, HandlerId, RealtimeConnection};
 pub use endpoint::{Auth, ModelEndpoint};
 pub use error::{ConnectError, Stage};
 pub use leg::{Connecting, ModelLeg};

@@ -75,7 +75,8 @@ impl<S> Duplex<S> {
     }
 
     /// Like [`Duplex::next`]; with `until_written` it also returns, with nothing, once the last of what
-    /// was queued is written. For a sender that has time and more to say than a buffer holds.
+    /// was queued is written and the peer has said nothing. For a sender that has time and more to say than
+    /// a buffer holds; one that never stops still reads a message for each it sends.
     ///
     /// # Errors
     /// See [`Lost`].
@@ -85,13 +86,12 @@ impl<S> Duplex<S> {
     {
         poll_fn(|cx| {
             let mut failed = None;
+            let mut written = false;
             if self.unflushed {
                 match Pin::new(&mut self.socket).poll_flush(cx) {
                     Poll::Ready(Ok(())) => {
                         self.unflushed = false;
-                        if until_written {
-                            return Poll::Ready(Ok(None));
-                        }
+                        written = until_written;
                     }
                     // What the peer said before it went is read first: it may say why.
                     Poll::Ready(Err(error)) => failed = Some(Lost::Failed(error)),
@@ -106,6 +106,7 @@ impl<S> Duplex<S> {
                 (_, Some(lost)) => Poll::Ready(Err(lost)),
                 (Poll::Ready(Some(Err(error))), None) => Poll::Ready(Err(Lost::Failed(error))),
                 (Poll::Ready(None), None) => Poll::Ready(Err(Lost::Ended)),
+                (Poll::Pending, None) if written => Poll::Ready(Ok(None)),
                 (Poll::Pending, None) => Poll::Pending,
             }
         })

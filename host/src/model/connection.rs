@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cordboard_call::contract::ModelInfo;
-use cordboard_wire::openai::{ClientEvent, ServerEvent};
+use cordboard_wire::openai::{ClientEvent, Refusal, ServerEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tracing::debug;
@@ -50,6 +50,17 @@ pub struct HandlerId(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the connection to the model is closed")]
 pub struct ConnectionClosed;
+
+/// Why instructions were not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The server would not take them.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is nobody to send them to.
+    #[error(transparent)]
+    Closed(#[from] ConnectionClosed),
+}
 
 type Handler = Box<dyn FnMut(&ServerEvent) + Send>;
 
@@ -92,8 +103,9 @@ impl RealtimeConnection {
     /// [`RealtimeConnection::send_event`].
     ///
     /// # Errors
-    /// The connection is gone. What the server thinks of it comes as `session.updated` or `error`.
-    pub async fn send_config(&self, instructions: &str) -> Result<(), ConnectionClosed> {
+    /// The connection is gone, or the instructions are longer than the server takes. What it thinks of
+    /// them comes as `session.updated` or `error`.
+    pub async fn send_config(&self, instructions: &str) -> Result<(), ConfigError> {
         let pcm = serde_json::json!({"type": "audio/pcm", "rate": 24_000});
         let event = serde_json::json!({
             "type": "session.update",
@@ -104,9 +116,7 @@ impl RealtimeConnection {
                 "audio": {"input": {"format": pcm, "turn_detection": null}, "output": {"format": pcm}},
             },
         });
-        let event = ClientEvent::parse(&event.to_string())
-            .expect("an update of fixed form is legal whatever the instructions");
-        self.send_event(event).await
+        Ok(self.send_event(ClientEvent::parse(&event.to_string())?).await?)
     }
 
     /// Appends to what the model hears, in the session's input format, in whole samples. Waits while the

@@ -427,6 +427,28 @@ mod programs {
         assert!(matches!(server.next().await, Some(Ok(Message::Close(Some(_))))));
     }
 
+    #[tokio::test]
+    async fn one_who_never_stops_sending_still_hears_the_model() {
+        let (mut socket, mut server) = up().await;
+        for number in 0..8 {
+            say(&mut server, &format!(r#"{{"type":"response.created","event_id":"e{number}"}}"#))
+                .await;
+            socket.queue_append(&[0; 480]).unwrap();
+            let said = socket.turn(true).await;
+            assert!(matches!(said, Some(ModelIn::Event(ServerEvent::Other { .. }))), "{said:?}");
+            assert!(socket.all_written());
+        }
+    }
+
+    #[tokio::test]
+    async fn instructions_that_no_server_takes_are_refused_and_the_connection_lives() {
+        let (model, mut server) = connection().await;
+        let error = model.send_config(&"x".repeat(16 << 20)).await.unwrap_err();
+        assert!(matches!(error, ConfigError::Refused(_)), "{error}");
+        model.commit().await.unwrap();
+        assert!(heard(&mut server).await.contains("input_audio_buffer.commit"));
+    }
+
     async fn connection() -> (RealtimeConnection, WebSocketStream<DuplexStream>) {
         let (client, mut server) = pair().await;
         say(&mut server, CREATED).await;
