@@ -12,14 +12,18 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The target every guest is built for.
 const TARGET: &str = "wasm32-wasip2";
 
-/// Builds the package's `cdylib` as an optimised component and returns the path of its `.wasm` file.
+/// Builds the package's `cdylib` as an optimised component and returns the path of its `.wasm` file, a copy in
+/// the calling build script's `OUT_DIR`.
+///
+/// A copy, because a build of another guest that depends on this package's crate writes the crate anew under
+/// the same name, with the features that guest wants of it: without the exports, most likely.
 ///
 /// Tells cargo to run the calling build script again when any source of the guest changes.
 ///
@@ -28,13 +32,14 @@ const TARGET: &str = "wasm32-wasip2";
 /// When the target is not installed, or the guest does not build.
 pub fn component(package: &str) -> PathBuf {
     let out = out_dir("guest");
+    let _alone = alone();
     cargo(&["--package", package, "--lib", "--profile", "guest"], package);
     let wasm = out.join(format!("{}.wasm", package.replace('-', "_")));
     built(&wasm, package)
 }
 
 /// Builds every example of the package (each a `cdylib`) as a component, and returns names and paths in the
-/// order of the names.
+/// order of the names; the files are copies as [`component`]'s.
 ///
 /// For test guests: the release profile, because whole-program optimisation of two dozen small guests costs
 /// a minute and shows nothing.
@@ -45,6 +50,7 @@ pub fn component(package: &str) -> PathBuf {
 pub fn examples(package: &str, examples_dir: &Path) -> Vec<(String, PathBuf)> {
     let out = out_dir("release").join("examples");
     println!("cargo::rerun-if-changed={}", examples_dir.display());
+    let _alone = alone();
     cargo(&["--package", package, "--examples", "--release"], package);
     let mut names: Vec<String> = fs::read_dir(examples_dir)
         .unwrap_or_else(|e| panic!("cannot list {}: {e}", examples_dir.display()))
@@ -117,7 +123,17 @@ fn require_target() {
     );
 }
 
-/// The finished file, after cargo was told which sources it came from.
+/// Until this is dropped no other build script of ours builds a guest, and so none replaces what was built
+/// before it is copied.
+fn alone() -> File {
+    let path = target_dir().join("build.lock");
+    let locked = fs::create_dir_all(target_dir())
+        .and_then(|()| File::create(&path))
+        .and_then(|file| file.lock().map(|()| file));
+    locked.unwrap_or_else(|e| panic!("cannot lock {}: {e}", path.display()))
+}
+
+/// The build script's own copy of the finished file, after cargo was told which sources it came from.
 fn built(wasm: &Path, what: &str) -> PathBuf {
     assert!(
         wasm.is_file(),
@@ -130,7 +146,18 @@ fn built(wasm: &Path, what: &str) -> PathBuf {
     for file in ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"] {
         println!("cargo::rerun-if-changed={}", workspace().join(file).display());
     }
-    wasm.to_owned()
+    let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
+    kept(wasm, Path::new(&out))
+}
+
+/// Copies a file into a directory, unless the very same is there: cargo takes a younger file for a change.
+fn kept(file: &Path, dir: &Path) -> PathBuf {
+    let copy = dir.join(file.file_name().expect("a component's file has a name"));
+    let bytes = fs::read(file).unwrap_or_else(|e| panic!("cannot read {}: {e}", file.display()));
+    if fs::read(&copy).ok().as_ref() != Some(&bytes) {
+        fs::write(&copy, bytes).unwrap_or_else(|e| panic!("cannot write {}: {e}", copy.display()));
+    }
+    copy
 }
 
 /// The sources named in cargo's dep-info file, with the manifests of the crates they belong to.
@@ -195,6 +222,26 @@ mod tests {
         ] {
             assert!(!outer(name), "{name} is needed by the nested cargo too");
         }
+    }
+
+    #[test]
+    fn what_a_caller_was_given_stays_when_the_guest_is_built_anew() {
+        let dir = env::temp_dir().join(format!("cordboard-guest-kept-{}", std::process::id()));
+        let [mine, others] = ["mine", "others"].map(|caller| dir.join(caller));
+        for caller in [&mine, &others] {
+            fs::create_dir_all(caller).unwrap();
+        }
+        let built = dir.join("guest.wasm");
+        fs::write(&built, "with exports").unwrap();
+
+        let given = kept(&built, &mine);
+        fs::write(&built, "without exports").unwrap();
+        kept(&built, &others);
+        let found = fs::read_to_string(&given).unwrap();
+
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(given, mine.join("guest.wasm"));
+        assert_eq!(found, "with exports");
     }
 
     #[test]
