@@ -51,6 +51,8 @@ pub struct Call {
     pub(crate) now: Now,
     pub(crate) phase: Phase,
     pub(crate) carrier: Carrier,
+    /// When the carrier last said anything.
+    carrier_heard: Now,
     pub(crate) tenant: TenantLeg,
     pub(crate) model: ModelLeg,
     pub(crate) inbound: Inbound,
@@ -105,6 +107,7 @@ impl Call {
             now: Now::ZERO,
             phase: Phase::New,
             carrier: Carrier::Streaming,
+            carrier_heard: Now::ZERO,
             tenant: TenantLeg::new(),
             model: ModelLeg::new(&limits),
             inbound: Inbound::new(framing),
@@ -176,8 +179,9 @@ impl Call {
                 self.model.wake_at(self.now, limits),
                 self.tenant.start_deadline(),
                 Some(limits.call_max),
+                self.silent_at(),
             ],
-            Phase::New | Phase::Parting { .. } | Phase::Ending { .. } => [None; 5],
+            Phase::New | Phase::Parting { .. } | Phase::Ending { .. } => [None; 6],
             Phase::Over => return None,
         };
         let carrier = match self.carrier {
@@ -225,6 +229,7 @@ impl Call {
     }
 
     fn carrier_said(&mut self, message: FromCarrier) {
+        self.carrier_heard = self.now;
         match message {
             FromCarrier::Media { track: Track::Inbound, timestamp_ms, payload } => {
                 self.caller_audio(timestamp_ms, payload);
@@ -282,6 +287,7 @@ impl Call {
         }
         self.lose_stream();
         self.carrier = Carrier::Streaming;
+        self.carrier_heard = self.now;
         self.inbound.begin_stream(self.now);
     }
 
@@ -474,9 +480,18 @@ impl Call {
         if self.tenant.start_deadline().is_some_and(|until| until <= self.now) {
             self.tenant_gone("no fresh instance of the tenant came in time".to_owned());
         }
+        if self.silent_at().is_some_and(|at| at <= self.now) {
+            self.stream_ended(Ended::CarrierLost, "the carrier fell silent");
+        }
         if self.now >= self.limits.call_max && self.phase == Phase::Live {
             self.part(Ended::Failed, "the call reached its greatest length");
         }
+    }
+
+    /// When the carrier counts as lost unless it says something before.
+    fn silent_at(&self) -> Option<Now> {
+        let is_streaming = self.carrier == Carrier::Streaming && self.phase == Phase::Live;
+        is_streaming.then(|| self.carrier_heard + self.limits.carrier_silence_max)
     }
 
     /// Lets the playout send and report.

@@ -136,6 +136,9 @@ pub struct Limits {
     pub carrier_back_max: Duration,
     /// Time for the tenant to answer its last events: 2 s.
     pub ended_answer_max: Duration,
+    /// Time without a word from the carrier: 60 s; then it counts as lost. It sends fifty messages a
+    /// second, so a peer that vanished would otherwise keep its place until `call_max`.
+    pub carrier_silence_max: Duration,
     /// The longest call: 4 h, the carrier's own default. It ends with the apology.
     pub call_max: Duration,
 }
@@ -189,6 +192,7 @@ impl Default for Limits {
             rest_hang_up_max: Duration::from_secs(3),
             carrier_back_max: Duration::from_secs(15),
             ended_answer_max: Duration::from_secs(2),
+            carrier_silence_max: Duration::from_secs(60),
             call_max: Duration::from_secs(4 * 60 * 60),
         }
     }

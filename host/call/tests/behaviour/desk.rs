@@ -73,7 +73,9 @@ pub(crate) fn info() -> CallInfo {
 
 pub(crate) fn config() -> CallConfig {
     let apology = vec![0x55; 8_000].into();
-    CallConfig { info: info(), limits: Limits::default(), apology, rest: false }
+    // Most tests let time pass without a caller; the one about silence sets its own limit.
+    let limits = Limits { carrier_silence_max: ms(1_000_000_000), ..Limits::default() };
+    CallConfig { info: info(), limits, apology, rest: false }
 }
 
 pub(crate) fn model_info() -> ModelInfo {

@@ -419,3 +419,16 @@ fn beginning_twice_is_noted_and_changes_nothing() {
     assert_eq!(desk.notes, [Note::Unexpected("begin")]);
     assert_eq!(desk.told.len(), 1);
 }
+
+#[test]
+fn a_carrier_that_falls_silent_for_a_minute_is_lost() {
+    let mut config = config();
+    config.limits.carrier_silence_max = cordboard_call::Limits::default().carrier_silence_max;
+    let mut desk = Desk::with(config, |_, _| Answer::Do(Vec::new()));
+    desk.run_to(ms(30_000));
+    desk.give(Input::Carrier(FromCarrier::Mark { name: "not ours".to_owned() }));
+    desk.run_to(ms(89_999));
+    assert_eq!(desk.summary, None);
+    desk.run_to(ms(90_000));
+    assert_eq!(ended(&desk), (Ended::CarrierLost, 90_000));
+}
