@@ -617,8 +617,7 @@ async fn open_tenants(
     let calls = u32::try_from(config.calls.max_per_tenant).unwrap_or(u32::MAX);
     let engine = engine.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        let cache =
-            dir.as_deref().and_then(|dir| CompiledCache::open_or_warn(&dir.join(".cache")));
+        let cache = dir.as_deref().and_then(|dir| CompiledCache::open_or_warn(&dir.join(".cache")));
         let parts = Parts {
             engine,
             limits: CompileLimits::default(),

@@ -61,13 +61,17 @@ fn main() -> Result<()> {
         bridge_port,
     )?;
     let stream = format!("ws://127.0.0.1:{bridge_port}/media");
-    let baseline = load(&program, &args, &["--stream", &stream, "--signal", "trace"], bridge.pid())?;
+    let baseline =
+        load(&program, &args, &["--stream", &stream, "--signal", "trace"], bridge.pid())?;
     drop(bridge);
 
     let pass_through = gateway(&program, &args, &model_url, "audio = \"pcmu\"", "trace")?;
     let resampled = gateway(&program, &args, &model_url, "audio = \"pcm16\"", "click")?;
 
-    println!("{} calls for {} s, each program on one core, release build", args.calls, args.seconds);
+    println!(
+        "{} calls for {} s, each program on one core, release build",
+        args.calls, args.seconds
+    );
     println!("{:<34}{:>12}{:>12}{:>12}", "", "bridge", "pcmu", "pcm16");
     let all = [&baseline, &pass_through, &resampled];
     row("calls completed", all, |it| it["completed"].to_string());
@@ -107,7 +111,13 @@ fn figure(value: &Value) -> String {
 }
 
 /// Runs one load against a gateway of its own.
-fn gateway(program: &Path, args: &Args, model: &str, settings: &str, signal: &str) -> Result<Value> {
+fn gateway(
+    program: &Path,
+    args: &Args,
+    model: &str,
+    settings: &str,
+    signal: &str,
+) -> Result<Value> {
     let home = tempfile::tempdir()?;
     let tenant = home.path().join("default");
     std::fs::create_dir(&tenant)?;
