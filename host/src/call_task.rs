@@ -63,8 +63,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, socket: WebSocket, admission: Adm
         return turn_away(&gateway, carrier, "foreign-stream", reason).await;
     }
     match admission {
-        // Boxed: a call's state is paid once per call, not once per layer of futures.
-        Admission::Call(promised) => Box::pin(answer(gateway, carrier, *promised, *start)).await,
+        Admission::Call(promised) => answer(gateway, carrier, *promised, *start).await,
         Admission::Return { call_sid } => {
             let order = Order::NewStream { socket: Box::new(carrier), start: *start };
             if !gateway.order(&call_sid, order) {
@@ -86,15 +85,13 @@ async fn answer(gateway: Arc<Gateway>, carrier: CarrierSocket, promised: Promise
     let (call_sid, stream_sid) = (start.call_sid.clone(), start.stream_sid.clone());
     // Leaves the list even if the task is dropped or panics.
     let _entry = Entry { gateway: &gateway, call_sid: &call_sid, stream_sid: &stream_sid };
-    let live = async {
-        match CallTask::new(Arc::clone(&gateway), orders, promised, start) {
-            Ok(task) => task.live(carrier).await,
-            Err(unsupported) => {
-                turn_away(&gateway, carrier, "unknown-format", &unsupported.to_string()).await;
-            }
+    match CallTask::new(Arc::clone(&gateway), orders, promised, start) {
+        // Boxed: a call's state is paid once per call, not once per layer of futures.
+        Ok(task) => Box::pin(task.live(carrier)).instrument(span).await,
+        Err(unsupported) => {
+            turn_away(&gateway, carrier, "unknown-format", &unsupported.to_string()).await;
         }
-    };
-    live.instrument(span).await;
+    }
 }
 
 async fn wait_for_start(carrier: &mut CarrierSocket) -> Result<Box<Start>, String> {
@@ -273,7 +270,7 @@ impl CallTask {
             () = sleep_until_or_forever(wake) => Happened::Input(Input::Wake),
         };
         match happened {
-            Happened::Carrier(message) => self.from_carrier(message),
+            Happened::Carrier(message) => self.carrier_said(message),
             Happened::Input(input) => {
                 self.measure(&input);
                 input
@@ -363,7 +360,7 @@ impl CallTask {
         self.answering = Arc::clone(desk.version());
     }
 
-    fn from_carrier(&mut self, message: Result<Message, Lost<axum::Error>>) -> Input {
+    fn carrier_said(&mut self, message: Result<Message, Lost<axum::Error>>) -> Input {
         match message {
             Ok(Message::Text(text)) => {
                 match FromCarrier::parse_for(&text, Some(&self.stream_sid)) {
