@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_step_goes_on_over_a_new_stream_whose_clock_begins_anew() {
-        let mut world = World::new(CallerScript::new().patience(1000).wait_answer().press("5"));
+        let mut world = World::new(CallerScript::new().patience(1200).wait_answer().press("5"));
         assert_eq!(world.run(40, false), []);
         world.now_ms = 0;
         assert_eq!(world.run(20, true), []);
