@@ -1,6 +1,6 @@
 //! A hundred calls at once on one core: what the gateway adds to a plain bridge, in one run.
 //!
-//! `cargo bench -p cordboard-e2e --bench load [-- --calls N --seconds S]` starts, one after the other and
+//! `cargo bench -p cordboard-sim --bench load [-- --calls N --seconds S]` starts, one after the other and
 //! each pinned to the first core: the bridge (sockets and base64, no tenant), the gateway with a tenant
 //! that passes mu-law through, and the gateway with the default tenant's two resamplers. The simulators
 //! share the second core. Every frame of the first two is traced through carrier, gateway, model and
@@ -90,6 +90,12 @@ fn main() -> Result<()> {
         format!("{:.2}", of(it) / of(&baseline))
     });
     row("memory per call, KiB", all, |it| figure(&it["observed"]["rss_kib_per_call"]));
+    for (name, report) in [("bridge", &baseline), ("pcmu", &pass_through), ("pcm16", &resampled)] {
+        ensure!(report["completed"] == report["calls"], "{name}: calls were not completed");
+        for trouble in ["lost", "repeated", "changed", "gaps"] {
+            ensure!(report[trouble] == 0, "{name}: {trouble} {}", report[trouble]);
+        }
+    }
     let p99 = |it: &Value| it["latency_ms"]["p99"].as_f64().unwrap_or(f64::NAN);
     println!("added to the bridge's p99: pcmu {:.2} ms", p99(&pass_through) - p99(&baseline));
     for (name, report) in [("bridge", &baseline), ("pcmu", &pass_through), ("pcm16", &resampled)] {
@@ -134,6 +140,7 @@ fn gateway(
             ("OPENAI_REALTIME_API_URL", model),
             ("CORDBOARD_TENANTS_DIR", &home.path().display().to_string()),
             ("CORDBOARD_LISTEN", &format!("127.0.0.1:{port}")),
+            ("CORDBOARD_MAX_CALLS", &args.calls.to_string()),
             ("RUST_LOG", "warn"),
         ],
         port,
