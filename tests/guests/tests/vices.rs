@@ -79,26 +79,34 @@ fn loops_in_load() {
     });
 }
 
-/// Twice the budget is too much, half of it is not: the same work, measured on the thread's own clock.
+/// Twice the budget is too much, a quarter of it is not: the same work, measured on the thread's own clock.
+/// That clock runs up to twice as fast while the neighbouring hardware thread is busy, hence the least and
+/// the most of several measurements.
 #[test]
 fn is_slow() {
     let work = || Event::Command("30000000".into());
     let with_budget = |event_cpu| Limits { event_cpu, ..Limits::default() };
-    let cost = one_worker(async move {
+    let costs = one_worker(async move {
         let unlimited = with_budget(Duration::from_secs(100));
         let mut guest = Stand::start_with("is_slow", unlimited, 1).await.unwrap();
-        let before = thread_cpu();
-        guest.handle(work()).await.unwrap();
-        thread_cpu() - before
+        let mut costs = Vec::new();
+        for _ in 0..5 {
+            let before = thread_cpu();
+            guest.handle(work()).await.unwrap();
+            costs.push(thread_cpu() - before);
+        }
+        costs
     });
+    let least = *costs.iter().min().expect("there are five");
+    let most = *costs.iter().max().expect("there are five");
 
     beside_neighbours(async move {
-        let mut guest = Stand::start_with("is_slow", with_budget(cost / 2), 1).await.unwrap();
+        let mut guest = Stand::start_with("is_slow", with_budget(least / 2), 1).await.unwrap();
         let fault = guest.handle(work()).await.unwrap_err();
-        assert!(over_budget(&fault, cost / 2), "{fault}");
+        assert!(over_budget(&fault, least / 2), "{fault}");
     });
     beside_neighbours(async move {
-        let mut guest = Stand::start_with("is_slow", with_budget(cost * 2), 1).await.unwrap();
+        let mut guest = Stand::start_with("is_slow", with_budget(most * 4), 1).await.unwrap();
         assert_eq!(guest.handle(work()).await.unwrap().len(), 1);
     });
 }
