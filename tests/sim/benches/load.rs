@@ -1,6 +1,6 @@
 //! A hundred calls at once on one core: what the gateway adds to a plain bridge, in one run.
 //!
-//! `cargo bench -p cordboard-sim --bench load [-- --calls N --seconds S]` starts, one after the other and
+//! `cargo bench --workspace --bench load [-- --calls N --seconds S]` starts, one after the other and
 //! each pinned to the first core: the bridge (sockets and base64, no tenant), the gateway with a tenant
 //! that passes mu-law through, and the gateway with the default tenant's two resamplers. The simulators
 //! share the second core. Every frame of the first two is traced through carrier, gateway, model and
