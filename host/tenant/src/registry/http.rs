@@ -31,11 +31,6 @@ impl HttpPolicy {
         Ok(Self { allow, secrets: secrets.to_vec() })
     }
 
-    /// The URL prefixes, as they were read.
-    pub fn allow(&self) -> impl Iterator<Item = &str> {
-        self.allow.iter().map(Url::as_str)
-    }
-
     /// Whether a request to `url` may be made. Nothing may by default.
     ///
     /// Scheme, host and port must be an entry's own, its path a beginning of the URL's, by whole segments.
