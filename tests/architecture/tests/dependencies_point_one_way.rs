@@ -46,6 +46,7 @@ fn arrows_point_from_the_shell_inwards() {
     let all = dependencies();
     assert_eq!(ours(&all, "cordboard-wire"), set([]));
     assert_eq!(ours(&all, "cordboard-call"), set(["cordboard-wire"]));
+    assert_eq!(ours(&all, "cordboard-recording"), set(["cordboard-call"]));
     assert!(ours(&all, "cordboard-tenant").is_subset(&set(["cordboard-call", "cordboard-wire"])));
     assert_eq!(ours(&all, "cordboard-audio"), set([]));
     assert_eq!(ours(&all, "cordboard-sdk"), set(["cordboard-audio"]));
@@ -76,7 +77,7 @@ fn pure_crates_know_no_runtime_clock_or_randomness() {
         "getrandom",
         "tracing",
     ]);
-    for pure in ["cordboard-wire", "cordboard-call", "cordboard-audio"] {
+    for pure in ["cordboard-wire", "cordboard-call", "cordboard-recording", "cordboard-audio"] {
         let found = &all[pure] & &forbidden;
         assert!(found.is_empty(), "{pure} is pure and may not depend on {found:?}");
     }
@@ -116,8 +117,14 @@ fn only_the_wire_knows_the_two_protocols_types() {
 #[test]
 fn pure_crates_read_no_clock() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for part in ["host/wire/src", "host/call/src", "guest/audio/src", "guest/sdk/src", "guest/src"]
-    {
+    for part in [
+        "host/wire/src",
+        "host/call/src",
+        "host/recording/src",
+        "guest/audio/src",
+        "guest/sdk/src",
+        "guest/src",
+    ] {
         for (path, text) in sources(&root.join(part)) {
             for word in
                 ["Instant::now", "SystemTime", "std::thread::", "std::net", "std::fs", "std::env"]

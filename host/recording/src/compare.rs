@@ -1,0 +1,220 @@
+//! Two answers to one event, laid beside each other.
+//!
+//! **One rule: equal is equal to the byte; only what is not equal is explained.** Two lists of actions that are
+//! the same make an empty [`Comparison`]. Otherwise the lists are aligned by kind, so that one action too many
+//! shows as one action too many, and each pair is explained in the terms of its kind: audio by how loud the
+//! difference is, JSON by the paths that differ, the rest by its text.
+//!
+//! What is explained quotes the call, so it belongs where recordings may be read, and not into a log.
+//!
+//! ```
+//! use cordboard_call::contract::{Action, AudioFormat, Encoding, Play};
+//! use cordboard_recording::compare::{Ears, compare};
+//!
+//! let ears = Ears::new(AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8000, channels: 1 });
+//! let hello = |last| Action::Play(Play { item: "greeting".into(), audio: vec![0x8f; 160], last });
+//! assert!(compare(&[hello(true)], &[hello(true)], &ears).is_identical());
+//!
+//! let comparison = compare(&[hello(true)], &[hello(false), Action::Flush], &ears);
+//! assert_eq!(comparison.differences.len(), 2);
+//! println!("{}", comparison.table(["recorded", "replayed"]));
+//! ```
+
+mod align;
+mod audio;
+mod json;
+mod words;
+
+use std::fmt;
+
+use cordboard_call::contract::{Action, AudioFormat, Encoding};
+use serde_json::Value;
+
+pub use audio::AudioDifference;
+pub use json::{JsonDifference, PATHS_MAX};
+
+/// How to hear the audio in a call's actions, which do not say it themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ears {
+    to_caller: AudioFormat,
+    to_model: AudioFormat,
+}
+
+impl Ears {
+    /// For a call whose carrier uses `format`. The model takes 24 kHz PCM16 until a session asks for something else.
+    #[must_use]
+    pub fn new(format: AudioFormat) -> Self {
+        Self { to_caller: format, to_model: model_format(Encoding::Pcm16) }
+    }
+
+    /// Follows the input format that a `session.update` among these actions asks for. Call it with every answer
+    /// that counts, after it was compared.
+    pub fn follow(&mut self, actions: &[Action]) {
+        for action in actions {
+            let Action::ModelEvent(text) = action else { continue };
+            // Most events are none; they are not worth parsing.
+            if !text.contains("session.update") {
+                continue;
+            }
+            let Ok(event) = serde_json::from_str::<Value>(text) else { continue };
+            match event.pointer("/session/audio/input/format/type").and_then(Value::as_str) {
+                Some("audio/pcm") => self.to_model = model_format(Encoding::Pcm16),
+                Some("audio/pcmu") => self.to_model = model_format(Encoding::Mulaw),
+                Some("audio/pcma") => self.to_model = model_format(Encoding::Alaw),
+                _ => {}
+            }
+        }
+    }
+
+    /// The format of `play`.
+    #[must_use]
+    pub fn to_caller(&self) -> AudioFormat {
+        self.to_caller
+    }
+
+    /// The format of `model-audio`.
+    #[must_use]
+    pub fn to_model(&self) -> AudioFormat {
+        self.to_model
+    }
+}
+
+/// The model's three formats: PCM16 at 24 kHz, the companded ones at 8 kHz, one channel each.
+fn model_format(encoding: Encoding) -> AudioFormat {
+    let sample_rate = match encoding {
+        Encoding::Pcm16 => 24_000,
+        Encoding::Mulaw | Encoding::Alaw => 8_000,
+    };
+    AudioFormat { encoding, sample_rate, channels: 1 }
+}
+
+/// What two answers have not in common, in their order. Empty when they are equal to the byte.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Comparison {
+    /// Each difference by itself.
+    pub differences: Vec<Difference>,
+}
+
+/// One action that differs, or that only one side has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The action's name as in `wit/tenant.wit`, for example `model-audio`.
+    pub kind: &'static str,
+    /// The original's action in one line; none when only the other has one here.
+    pub original: Option<String>,
+    /// The other's action in one line; none when only the original has one here.
+    pub other: Option<String>,
+    /// How the two differ.
+    pub how: How,
+}
+
+/// How two actions differ.
+#[derive(Debug, Clone, PartialEq)]
+pub enum How {
+    /// Only one side has it.
+    OneSided,
+    /// The audio differs, by this much; so may the item's name or its end.
+    Audio(AudioDifference),
+    /// The JSON differs at these paths, at most [`PATHS_MAX`] of them.
+    Json(Vec<JsonDifference>),
+    /// The same JSON value in another spelling.
+    Spelling,
+    /// A field differs; the two texts show it.
+    Fields,
+}
+
+impl Comparison {
+    /// Whether the two answers were equal to the byte.
+    #[must_use]
+    pub fn is_identical(&self) -> bool {
+        self.differences.is_empty()
+    }
+
+    /// How much the audio differs, in all actions that both sides have. None when none differs.
+    #[must_use]
+    pub fn audio(&self) -> Option<AudioDifference> {
+        let each = self.differences.iter().filter_map(|difference| match &difference.how {
+            How::Audio(difference) => Some(*difference),
+            How::OneSided | How::Json(_) | How::Spelling | How::Fields => None,
+        });
+        each.reduce(AudioDifference::with)
+    }
+
+    /// The differences as a table of two columns under these headings, the explanation below each row.
+    #[must_use]
+    pub fn table(&self, headings: [&str; 2]) -> String {
+        let row = |left: &str, right: &str| {
+            let (left, right) = (words::cut(left, COLUMN), words::cut(right, COLUMN));
+            let pad = COLUMN - left.chars().count();
+            format!("{left}{:pad$} | {right}\n", "")
+        };
+        let mut text = row(headings[0], headings[1]);
+        for difference in &self.differences {
+            let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            text += &row(&side(&difference.original), &side(&difference.other));
+            for line in difference.how.to_string().lines() {
+                text += &format!("    {}\n", words::cut(line, 2 * COLUMN));
+            }
+        }
+        text
+    }
+}
+
+/// Characters of one column of [`Comparison::table`]: two of them fit a terminal of 120.
+const COLUMN: usize = 56;
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // The empty column says it.
+            Self::OneSided | Self::Fields => Ok(()),
+            Self::Audio(difference) => difference.fmt(f),
+            Self::Json(paths) => paths.iter().try_for_each(|path| writeln!(f, "{path}")),
+            Self::Spelling => f.write_str("the same JSON, spelled differently"),
+        }
+    }
+}
+
+/// Lays the other answer beside the original.
+#[must_use]
+pub fn compare(original: &[Action], other: &[Action], ears: &Ears) -> Comparison {
+    if original == other {
+        return Comparison::default();
+    }
+    let mut differences = Vec::new();
+    for pair in align::align(original, other) {
+        let (kind, how) = match pair {
+            (Some(one), Some(two)) if one == two => continue,
+            (Some(one), Some(two)) => (words::kind(one), how(one, two, ears)),
+            (Some(action), None) | (None, Some(action)) => (words::kind(action), How::OneSided),
+            (None, None) => continue,
+        };
+        let line = |action: Option<&Action>| action.map(|action| words::line(action, ears));
+        let (original, other) = (line(pair.0), line(pair.1));
+        differences.push(Difference { kind, original, other, how });
+    }
+    Comparison { differences }
+}
+
+/// How two actions of one kind differ that are not equal.
+fn how(one: &Action, two: &Action, ears: &Ears) -> How {
+    let audio = |one, two, format: AudioFormat| {
+        if one == two {
+            How::Fields
+        } else {
+            How::Audio(AudioDifference::between(one, two, format.encoding))
+        }
+    };
+    match (one, two) {
+        (Action::Play(one), Action::Play(two)) => audio(&one.audio, &two.audio, ears.to_caller),
+        (Action::ModelAudio(one), Action::ModelAudio(two)) => audio(one, two, ears.to_model),
+        (Action::ModelEvent(one), Action::ModelEvent(two)) => json::how(one, two),
+        (Action::Publish(one), Action::Publish(two)) if one.topic == two.topic => {
+            json::how(&one.json, &two.json)
+        }
+        _ => How::Fields,
+    }
+}
+
+#[cfg(test)]
+mod tests;
