@@ -12,6 +12,7 @@ use crate::config::{Config, Sources};
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::operator_cli::OperatorCommand;
+use crate::run_wasm::RunWasmArgs;
 use crate::serve::Watch;
 
 /// Answers phone calls with a speech model; each customer's logic is a WebAssembly component.
@@ -35,6 +36,8 @@ enum Command {
     /// Play the carrier or the model, against any gateway or client
     #[command(subcommand)]
     Sim(SimCommand),
+    /// Run a guest's test suite inside wasm: the runner of `cargo test --target wasm32-wasip2`
+    RunWasm(RunWasmArgs),
 }
 
 #[derive(Subcommand)]
@@ -85,6 +88,9 @@ impl Cli {
             Command::Doctor(args) => {
                 start_logging(from_environment("error"), std::io::stderr);
                 on_runtime(crate::doctor::run(args))
+            }
+            Command::RunWasm(args) => {
+                crate::run_wasm::run(&args).unwrap_or_else(|error| failed(&error))
             }
             Command::Sim(command) => {
                 start_logging(from_environment("info"), std::io::stderr);

@@ -23,6 +23,7 @@ pub mod model;
 mod operator_cli;
 pub mod outbound_http;
 pub mod rest;
+mod run_wasm;
 pub mod secret;
 pub mod serve;
 pub mod socket;

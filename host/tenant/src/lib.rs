@@ -24,6 +24,7 @@ mod guest_log;
 mod instance;
 mod limits;
 mod meter;
+mod program;
 mod registry;
 mod rehearsal;
 pub mod shelf;
@@ -41,6 +42,7 @@ pub use fault::{BadAnswer, Blame, Fault, TrapKind};
 pub use guest_log::{LogLevel, LogSink, TracingLog};
 pub use instance::{Instance, InstanceConfig};
 pub use limits::{CompileLimits, Limits, MEMORY_BYTES_CEILING};
+pub use program::{ProgramError, run_program};
 pub use registry::{
     AtCapacity, CallSlot, HttpPolicy, Making, Tenant, TenantError, TenantId, Tenants, Terms,
     Version,

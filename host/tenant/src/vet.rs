@@ -106,6 +106,11 @@ pub(crate) fn vet(bytes: &[u8], limits: &CompileLimits) -> Result<(), VetError> 
     names.imports.iter().try_for_each(|name| vet_import(name))
 }
 
+/// The names of a component's exported instances.
+pub(crate) fn exports(bytes: &[u8]) -> Result<Vec<String>, VetError> {
+    Ok(names(bytes)?.exports)
+}
+
 /// The component's own imports and exports, without those of what is nested in it.
 fn names(bytes: &[u8]) -> Result<Names, VetError> {
     if !bytes.starts_with(b"\0asm") {
@@ -222,7 +227,7 @@ fn vet_import(import: &str) -> Result<(), VetError> {
 }
 
 /// Splits `package/interface@version`.
-fn split(name: &str) -> (&str, &str) {
+pub(crate) fn split(name: &str) -> (&str, &str) {
     name.rsplit_once('@').unwrap_or((name, ""))
 }
 
