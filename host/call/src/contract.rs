@@ -2,37 +2,42 @@
 //!
 //! Field meanings, units and limits are those of the WIT file; only `tenant` translates between
 //! these and the bindings, so that this crate needs no wasmtime.
+//!
+//! Recordings consist of them (host/recording), so their order counts: a variant may be added at the end of its
+//! list, anything else means another version of that format.
 #![expect(
     missing_docs,
     reason = "wit/tenant.wit documents every field once; two texts would drift"
 )]
+
+use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the call began.
 pub type Millis = u64;
 /// A number of the tenant's own choosing.
 pub type Token = u64;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     Inbound,
     Outbound,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoding {
     Mulaw,
     Alaw,
     Pcm16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AudioFormat {
     pub encoding: Encoding,
     pub sample_rate: u32,
     pub channels: u8,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallInfo {
     pub call_id: String,
     pub stream_id: String,
@@ -47,61 +52,63 @@ pub struct CallInfo {
     pub restarted: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dialect {
     Ga,
     Beta,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
     pub session: String,
     pub model: String,
     pub dialect: Dialect,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelAudio {
     pub response: String,
     pub item: String,
     pub content_index: u32,
+    #[serde(with = "serde_bytes")]
     pub data: Vec<u8>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
     pub item: String,
     pub millis: u32,
     pub complete: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Flushed {
     pub items: Vec<Heard>,
     pub marks: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpResponse {
     pub token: Token,
     pub status: u16,
     pub headers: Vec<(String, String)>,
+    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpFailure {
     pub token: Token,
     pub reason: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     pub action: String,
     pub reason: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     CallerHungUp,
     TenantHungUp,
@@ -114,10 +121,10 @@ pub enum Ended {
 }
 
 /// What a tenant is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     Started(CallInfo),
-    CallerAudio(Vec<u8>),
+    CallerAudio(#[serde(with = "serde_bytes")] Vec<u8>),
     CallerKey(String),
     ModelReady(ModelInfo),
     ModelAudio(ModelAudio),
@@ -135,61 +142,63 @@ pub enum Event {
     Ended(Ended),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Play {
     pub item: String,
+    #[serde(with = "serde_bytes")]
     pub audio: Vec<u8>,
     pub last: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timer {
     pub token: Token,
     pub at: Millis,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpRequest {
     pub token: Token,
     pub method: String,
     pub url: String,
     pub headers: Vec<(String, String)>,
+    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
     pub timeout_ms: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HangUpWhen {
     Now,
     WhenPlayed,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HangUp {
     pub when: HangUpWhen,
     pub deadline_ms: u32,
     pub reason: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     pub to: String,
     pub caller_id: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
     pub topic: String,
     pub json: String,
 }
 
 /// What a tenant may ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     Play(Play),
     Mark(String),
     Flush,
-    ModelAudio(Vec<u8>),
+    ModelAudio(#[serde(with = "serde_bytes")] Vec<u8>),
     ModelEvent(String),
     SetTimer(Timer),
     CancelTimer(Token),
