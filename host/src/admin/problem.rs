@@ -64,6 +64,7 @@ impl From<LineError> for Problem {
         match error {
             LineError::Vet(error) => error.into(),
             LineError::Shelf(error) => error.into(),
+            LineError::Flawed(flaw) => flaw.into(),
             LineError::Terms(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "tenant-file", message)
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use cordboard_tenant::{Fault, Flaw};
 use reqwest::Method;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -262,7 +263,7 @@ async fn changed_files_are_deployed_once_and_never_over_an_operators_choice() {
     let noticed = |line: &Arc<Line>| {
         let line = Arc::clone(line);
         async move {
-            let version = blocking(move || line.notice_folder()).await.unwrap().unwrap();
+            let version = blocking(move || line.notice_folder(|_| Ok(()))).await.unwrap().unwrap();
             version.map(|version| version.name.clone())
         }
     };
@@ -284,11 +285,29 @@ async fn changed_files_are_deployed_once_and_never_over_an_operators_choice() {
     // A broken save deploys nothing, says why once, and is no obstacle to the next.
     std::fs::write(desk.folder("acme").join("new.wasm"), b"\0asm\x01\0\0\0").unwrap();
     let broken = Arc::clone(&line);
-    let error = blocking(move || broken.notice_folder()).await.unwrap().unwrap_err();
+    let error = blocking(move || broken.notice_folder(|_| Ok(()))).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("core module"), "{error}");
     assert_eq!(noticed(&line).await, None);
     std::fs::write(desk.folder("acme").join("new.wasm"), component("four")).unwrap();
     assert_eq!(noticed(&line).await.as_deref(), Some("v4"));
+}
+
+#[tokio::test]
+async fn saved_files_that_fail_their_rehearsal_answer_nobody() {
+    let desk = Desk::open().await;
+    let line = Arc::clone(desk.gateway.tenants.line("acme").unwrap());
+    let shelving = Arc::clone(&line);
+    blocking(move || shelving.shelve()).await.unwrap().unwrap();
+    std::fs::write(desk.folder("acme").join("new.wasm"), component("two")).unwrap();
+    std::fs::write(desk.folder("acme").join("tenant.toml"), "component = \"new.wasm\"\n").unwrap();
+
+    let flaw = Flaw { at: "in `load`", fault: Fault::Exit { code: 3 } };
+    let rehearsed = Arc::clone(&line);
+    let refused = blocking(move || rehearsed.notice_folder(|_| Err(flaw))).await.unwrap();
+
+    assert!(refused.unwrap_err().to_string().contains("rehearsal, in `load`"));
+    assert_eq!(line.active().name, "v1");
+    assert_eq!(line.outlook().registry.entries().len(), 1);
 }
 
 #[tokio::test]
@@ -344,6 +363,22 @@ async fn every_change_is_in_the_audit_log_and_no_token_is() {
 }
 
 #[tokio::test]
+async fn what_can_not_be_written_down_is_not_done() {
+    let tenants = Desk::tenants();
+    // Every write to this device fails as on a full disk.
+    std::os::unix::fs::symlink("/dev/full", tenants.path().join("audit.jsonl")).unwrap();
+    let desk = Desk::serve(tenants).await;
+    let before = desk.answers("acme");
+
+    let refused = desk.deploy("acme", "then=activate", component("two")).await;
+
+    assert_eq!(refused.problem(), (500, "gateway-failed"));
+    assert!(refused.body.to_string().contains("audit log"), "{}", refused.body);
+    assert_eq!(desk.answers("acme"), before);
+    assert!(!desk.folder("acme").join("registry.toml").exists());
+}
+
+#[tokio::test]
 async fn draining_refuses_new_calls_and_says_how_many_run() {
     let desk = Desk::open().await;
     let answer = desk.post("/v1/drain", &json!({ "deadline_s": 0 })).await.done();
@@ -372,13 +407,18 @@ impl Drop for Desk {
 
 impl Desk {
     async fn open() -> Self {
+        Self::serve(Self::tenants()).await
+    }
+
+    /// Two tenants with settings and no components of their own.
+    fn tenants() -> TempDir {
         let tenants = tempfile::tempdir().unwrap();
         for tenant in ["acme", "other"] {
             let folder = tenants.path().join(tenant);
             std::fs::create_dir(&folder).unwrap();
             std::fs::write(folder.join("tenant.toml"), "[settings]\nvoice = \"marin\"\n").unwrap();
         }
-        Self::serve(tenants).await
+        tenants
     }
 
     /// Another process's gateway on a copy of these tenants.

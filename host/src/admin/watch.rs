@@ -1,15 +1,15 @@
 //! `serve --watch`: what an author saves is heard in the next sentence.
 //!
 //! **One rule: a file that is still being written is left alone.** Every second the tenants' files are looked
-//! at; one that changed and is the same a second later is deployed, without a rehearsal, and running calls
-//! move to it. Polling, because it works on every file system there is and costs two `stat`s per tenant.
+//! at; one that changed and is the same a second later is rehearsed and deployed, and running calls move to it. Polling, because it works on every file system there is and costs two `stat`s per tenant.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use cordboard_tenant::Line;
+use cordboard_tenant::{Line, rehearse};
+use tokio::runtime::Handle;
 
 use super::deploy::migrate_all;
 use crate::gateway::Gateway;
@@ -76,8 +76,10 @@ fn look(line: &Line) -> Seen {
 async fn deploy(gateway: &Arc<Gateway>, line: &Arc<Line>) {
     let noticing = Arc::clone(line);
     let audit = gateway.audit.clone();
+    let calls = Handle::current();
     let noticed = tokio::task::spawn_blocking(move || {
-        let notice = || noticing.notice_folder();
+        let rehearsed = |version: &_| calls.block_on(rehearse(version)).map(drop);
+        let notice = || noticing.notice_folder(rehearsed);
         match audit {
             Some(audit) => audit.by_itself(noticing.id().as_str(), "deploy", &SAVED.into(), notice),
             None => notice(),

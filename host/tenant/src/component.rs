@@ -127,7 +127,7 @@ impl Component {
     }
 }
 
-/// Compiles on a thread of its own, so that the deadline holds.
+/// Compiles on threads of its own, so that the deadline holds and running calls come first.
 ///
 /// Cranelift cannot be stopped: a compilation that is given up runs to its end in the background, and
 /// until then the next one waits. The bound on a component's size bounds that too.
@@ -142,8 +142,10 @@ fn compile(
         .name("cordboard-compile".into())
         .spawn(move || {
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let compiled =
+                at_low_priority(|| wasmtime::component::Component::from_binary(&wasm, &bytes));
             // Nobody listens any more when the deadline has passed.
-            let _ = sender.send(wasmtime::component::Component::from_binary(&wasm, &bytes));
+            let _ = sender.send(compiled);
         })
         .map_err(|e| VetError::DoesNotCompile(format!("no thread to compile on: {e}")))?;
     match compiled.recv_timeout(limits.compile_deadline) {
@@ -154,6 +156,30 @@ fn compile(
         }
         Err(mpsc::RecvTimeoutError::Disconnected) => {
             Err(VetError::DoesNotCompile("the compiler panicked".into()))
+        }
+    }
+}
+
+/// How much the compiler's threads give way to those of the calls: with equal claims the kernel lets them have
+/// about a tenth of a core.
+const COMPILER_NICENESS: i32 = 10;
+
+/// Runs the compiler on a pool of threads that the scheduler prefers all others to. Without one, for want of threads
+/// or of the right to say so, it competes with the calls, which is slower for them and no reason to deploy nothing.
+fn at_low_priority<T: Send>(compile: impl FnOnce() -> T + Send) -> T {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .thread_name(|nth| format!("cordboard-compile-{nth}"))
+        .start_handler(|_| {
+            if let Err(e) = rustix::process::nice(COMPILER_NICENESS) {
+                tracing::warn!("the compiler competes with calls: {e}");
+            }
+        })
+        .build();
+    match pool {
+        Ok(pool) => pool.install(compile),
+        Err(e) => {
+            tracing::warn!("the compiler competes with calls: {e}");
+            compile()
         }
     }
 }

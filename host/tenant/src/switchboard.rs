@@ -26,6 +26,7 @@ use crate::limits::CompileLimits;
 use crate::registry::{
     AtCapacity, CallSlot, Making, Tenant, TenantError, TenantId, Tenants, Terms, Version,
 };
+use crate::rehearsal::Flaw;
 use crate::shelf::{
     Changed, Digest, Force, Refused, Registry, Shelf, ShelfError, Staged, Upload, VersionName, When,
 };
@@ -98,6 +99,9 @@ pub enum LineError {
     /// `tenant.toml` is wrong.
     #[error("{}: {}", .0.path.display(), .0.reason)]
     Terms(TenantError),
+    /// The version does not survive its rehearsal.
+    #[error(transparent)]
+    Flawed(#[from] Flaw),
     /// The host has nowhere to keep versions.
     #[error("this host has no directory of tenants, so nothing can be deployed: set `tenants_dir`")]
     NoPlace,
@@ -154,6 +158,7 @@ impl Switchboard {
             let line = Line::open(Arc::clone(tenant), Arc::clone(&parts), folder, &mut problems);
             lines.insert(tenant.id().clone(), Arc::new(line));
         }
+        tidy_cache(&parts, &lines);
         Ok((Self { tenants, lines }, problems))
     }
 
@@ -381,7 +386,8 @@ impl Line {
     }
 
     /// Deploys what the tenant's folder says, if it says something else than when it was last deployed
-    /// from: a changed `tenant.toml`, or a changed component that it names. The new version is active then.
+    /// from: a changed `tenant.toml`, or a changed component that it names. The new version is active then,
+    /// unless `rehearse` finds a flaw.
     ///
     /// A tenant that never deployed anything has no shelf, and its folder is read when the host starts.
     ///
@@ -389,7 +395,10 @@ impl Line {
     ///
     /// See [`LineError`]; the line is as it was, and the same files will not be tried again before they
     /// change.
-    pub fn notice_folder(&self) -> Result<Option<Arc<Version>>, LineError> {
+    pub fn notice_folder(
+        &self,
+        rehearse: impl FnOnce(&Version) -> Result<(), Flaw>,
+    ) -> Result<Option<Arc<Version>>, LineError> {
         let Some(place) = &self.place else { return Ok(None) };
         let registry = place.shelf.registry();
         let Some(active) = registry.active() else { return Ok(None) };
@@ -402,14 +411,19 @@ impl Line {
         if registry.folder() == Some(said) {
             return Ok(None);
         }
-        let deployed = self.deploy_folder(&component);
+        let deployed = self.deploy_folder(&component, rehearse);
         // Whatever came of it: one look at a set of files is enough.
         self.change(|registry| Ok(registry.note_folder(said)))?;
         deployed
     }
 
-    fn deploy_folder(&self, component: &[u8]) -> Result<Option<Arc<Version>>, LineError> {
+    fn deploy_folder(
+        &self,
+        component: &[u8],
+        rehearse: impl FnOnce(&Version) -> Result<(), Flaw>,
+    ) -> Result<Option<Arc<Version>>, LineError> {
         let tried = self.try_out(component)?;
+        rehearse(&tried)?;
         let staged = self.stage(&tried, component, BY_FOLDER, "its files changed")?;
         let changed = self.change(|registry| registry.activate(staged.name(), Force::No))?;
         Ok((changed.before.active() != changed.after.active()).then(|| self.active()))
@@ -499,6 +513,19 @@ impl Line {
 
     fn standing(&self) -> Arc<Standing> {
         Arc::clone(&lock(&self.standing))
+    }
+}
+
+/// Drops the compiled forms of what stands nowhere any more.
+fn tidy_cache(parts: &Parts, lines: &BTreeMap<TenantId, Arc<Line>>) {
+    let Some(cache) = &parts.cache else { return };
+    let mut known = vec![Digest::of(&parts.default_component)];
+    for line in lines.values() {
+        known.push(*line.tenant.active().component.digest());
+        known.extend(line.standing().registry.entries().iter().map(|entry| entry.component));
+    }
+    if let Err(error) = cache.keep_only(&parts.engine, &known) {
+        tracing::warn!("compiled components that nobody needs stay on the disk: {error}");
     }
 }
 

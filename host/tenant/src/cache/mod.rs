@@ -24,6 +24,9 @@ use crate::shelf::Digest;
 const KEY_FILE: &str = "key";
 const KEY_BYTES: usize = 32;
 const SEAL_BYTES: usize = 32;
+/// All entries together, in bytes; beyond it the oldest go. 2 GiB: thirty interpreters, or thousands of Rust
+/// tenants. Without a bound, every upload that failed its rehearsal would stay for ever.
+const BYTES_MAX: u64 = 2 << 30;
 /// What a file is called until it is whole.
 const PART: &str = "part";
 /// One to find that somebody was faster, one to read theirs, and one more.
@@ -91,9 +94,32 @@ impl CompiledCache {
         let written = component.serialize().map_err(io::Error::other).and_then(|compiled| {
             self.write(&path, &self.seal(engine, digest, &compiled), &compiled)
         });
-        if let Err(e) = written {
+        if let Err(e) = written.and_then(|()| self.make_room(BYTES_MAX)) {
             tracing::warn!(path = %path.display(), "cannot keep a compiled component: {e}");
         }
+    }
+
+    /// Removes the oldest entries until the rest takes no more than so many bytes.
+    fn make_room(&self, bytes_max: u64) -> io::Result<()> {
+        let mut entries = Vec::new();
+        for file in fs::read_dir(&self.dir)? {
+            let file = file?;
+            // Another process may have removed it just now.
+            let Ok(about) = file.metadata() else { continue };
+            if file.path().extension().is_some_and(|it| it == "cwasm") {
+                entries.push((about.modified()?, about.len(), file.path()));
+            }
+        }
+        entries.sort();
+        let mut bytes: u64 = entries.iter().map(|(_, len, _)| len).sum();
+        for (_, len, path) in entries {
+            if bytes <= bytes_max {
+                break;
+            }
+            fs::remove_file(path)?;
+            bytes -= len;
+        }
+        Ok(())
     }
 
     /// Removes the entries of components that are no longer known, and of other versions of the engine, and what
@@ -199,4 +225,30 @@ fn beside(path: &Path) -> PathBuf {
     // Only that no two are the same matters, not their order.
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     path.with_extension(format!("{}-{number}.{PART}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn the_oldest_entries_make_room_and_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = CompiledCache::open(dir.path()).unwrap();
+        let newest = SystemTime::now();
+        for (age_s, name) in [(30, "a.cwasm"), (20, "b.cwasm"), (10, "c.cwasm")] {
+            let file = File::create(dir.path().join(name)).unwrap();
+            file.set_len(100).unwrap();
+            file.set_modified(newest - Duration::from_secs(age_s)).unwrap();
+        }
+
+        cache.make_room(250).unwrap();
+
+        let left = |name| dir.path().join(name).exists();
+        assert_eq!(
+            ["a.cwasm", "b.cwasm", "c.cwasm", KEY_FILE].map(left),
+            [false, true, true, true]
+        );
+    }
 }
