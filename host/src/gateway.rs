@@ -15,8 +15,8 @@ use axum::extract::ws::WebSocket;
 use cordboard_call::contract::{CallInfo, Publication};
 use cordboard_tenant::shelf::VersionName;
 use cordboard_tenant::{
-    Blame, CallSlot, CompileLimits, CompiledCache, Engine, EngineConfig, Fault, Incident, Line,
-    Parts, Switchboard, Version,
+    Allowance, Blame, CallSlot, CompileLimits, CompiledCache, Engine, EngineConfig, Fault,
+    Incident, Line, NoPlace, Parts, Switchboard, Version,
 };
 use cordboard_wire::twilio::SigningKey;
 use cordboard_wire::twilio::Start;
@@ -243,7 +243,10 @@ impl Gateway {
             })
             .map_err(|_| Full::Process)?;
         let process = Place(Arc::clone(&self.taken));
-        let slot = line.admit(call_sid).map_err(|_| Full::Tenant)?;
+        let slot = line.admit(call_sid).map_err(|no_place| match no_place {
+            NoPlace::AtCapacity { .. } => Full::Tenant,
+            NoPlace::StruckOut { .. } => Full::TenantCpu,
+        })?;
         Ok(Seat { slot, _process: process })
     }
 
@@ -444,7 +447,8 @@ impl Gateway {
             return;
         }
         // On a machine that is too slow every guest overruns; a trap is a trap on any machine.
-        if matches!(fault, Fault::OverBudget { .. }) && self.is_lagging() {
+        if matches!(fault, Fault::OverBudget { .. } | Fault::OverShare { .. }) && self.is_lagging()
+        {
             return;
         }
         let Some(line) = self.tenants.line(version.tenant.as_str()).cloned() else { return };
@@ -518,6 +522,27 @@ impl Gateway {
         );
     }
 
+    /// Counts the seconds in which a tenant's instances had to wait for CPU time against the version that is active.
+    pub fn judge_shares(self: &Arc<Self>) {
+        for line in self.tenants.lines() {
+            let strikes = line.allowance().take_strikes();
+            if strikes == 0 {
+                continue;
+            }
+            let version = line.active();
+            let fault = Fault::OverShare { per_call: version.limits.cpu_per_call };
+            tracing::warn!(
+                tenant = %line.id(), version = version.name, strikes,
+                no_new_calls = line.allowance().is_struck_out(Instant::now()),
+                "{fault}; make it cheaper, or raise `limits.cpu_ms_per_call_second` in its tenant.toml"
+            );
+            for _ in 0..strikes {
+                self.count(line.id().as_str(), "tenant-over-share");
+                self.judge(&version, &fault);
+            }
+        }
+    }
+
     /// Whether new calls are refused because the process is going away.
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -573,6 +598,8 @@ pub enum Full {
     Process,
     /// `calls_max` of the tenant.
     Tenant,
+    /// The tenant's share of the CPU: see [`Allowance`].
+    TenantCpu,
 }
 
 /// A place under the caps, and the version it was given with; giving it up is dropping it.
@@ -586,6 +613,12 @@ impl Seat {
     #[must_use]
     pub fn version(&self) -> &Arc<Version> {
         self.slot.version()
+    }
+
+    /// The CPU account of the tenant that answers.
+    #[must_use]
+    pub fn allowance(&self) -> &Arc<Allowance> {
+        self.slot.tenant().allowance()
     }
 }
 

@@ -126,6 +126,7 @@ async fn sweep(gateway: Arc<Gateway>) {
     loop {
         every.tick().await;
         gateway.forget_expired();
+        gateway.judge_shares();
     }
 }
 

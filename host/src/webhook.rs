@@ -103,6 +103,7 @@ fn promise(gateway: &Arc<Gateway>, webhook: Webhook, origin: &PublicUrl, line: &
             gateway.metrics.refuse(match full {
                 Full::Process => "process-full",
                 Full::Tenant => "tenant-full",
+                Full::TenantCpu => "tenant-over-share",
             });
             warn!(tenant = %line.id(), ?full, "a call was turned away: busy");
             return xml(twilio::reject(Rejection::Busy));

@@ -32,6 +32,14 @@ pub enum Fault {
         /// CPU time allowed.
         budget: Duration,
     },
+    /// The tenant's instances together keep using more CPU time than its share, and are made to wait.
+    #[error(
+        "the tenant's instances use more than {per_call:?} of CPU time per second of each call, and wait for it"
+    )]
+    OverShare {
+        /// What they may use per second of each call.
+        per_call: Duration,
+    },
     /// The guest slept or polled.
     #[error(
         "the tenant waited inside an event; it must answer at once and use `set-timer` for later"
@@ -118,6 +126,7 @@ impl Fault {
             Self::Trap { .. }
             | Self::Exit { .. }
             | Self::OverBudget { .. }
+            | Self::OverShare { .. }
             | Self::Waited
             | Self::Memory { .. }
             | Self::TooManyHandles { .. }
@@ -133,6 +142,7 @@ impl Fault {
             Self::Trap { .. } => "trap",
             Self::Exit { .. } => "exit",
             Self::OverBudget { .. } => "over_budget",
+            Self::OverShare { .. } => "over_share",
             Self::Waited => "waited",
             Self::Memory { .. } => "memory",
             Self::TooManyHandles { .. } => "handles",

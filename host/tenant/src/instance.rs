@@ -7,6 +7,7 @@ use wasmtime::Store;
 use wasmtime::component::ResourceTable;
 
 use crate::abi;
+use crate::allowance::Allowance;
 use crate::component::Component;
 use crate::engine::Engine;
 use crate::fault::{BadAnswer, Fault};
@@ -28,6 +29,8 @@ pub struct InstanceConfig {
     pub log: Arc<dyn LogSink>,
     /// What it may use.
     pub limits: Arc<Limits>,
+    /// What it and the tenant's other instances may use together.
+    pub allowance: Arc<Allowance>,
 }
 
 impl std::fmt::Debug for InstanceConfig {
@@ -77,9 +80,9 @@ impl Instance {
     ///
     /// [`Fault`] when there is no room, or the component does not survive its own start.
     pub async fn start(component: &Component, config: InstanceConfig) -> Result<Self, Fault> {
-        let InstanceConfig { seed, began_unix_ms, log, limits } = config;
+        let InstanceConfig { seed, began_unix_ms, log, limits, allowance } = config;
         let parts = component.inner();
-        let meter = Arc::new(Meter::default());
+        let meter = Arc::new(Meter::new(allowance, limits.cpu_per_call));
         let clock = CallClock::new(began_unix_ms);
         let log = GuestLog::new(log, limits.log_bytes_per_second, limits.log_bytes_max);
         let mut handles = ResourceTable::new();

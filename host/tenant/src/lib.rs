@@ -15,6 +15,7 @@
 //! Only this crate knows wasmtime; the rest of the host sees the plain values of [`cordboard_call::contract`].
 
 mod abi;
+mod allowance;
 mod cache;
 mod component;
 mod desk;
@@ -34,6 +35,7 @@ mod ticker;
 mod vet;
 mod wasi;
 
+pub use allowance::Allowance;
 pub use cache::CompiledCache;
 pub use component::Component;
 pub use desk::{Agency, CallAgency, Desk, Guest, Incident};
@@ -44,8 +46,7 @@ pub use instance::{Instance, InstanceConfig};
 pub use limits::{CompileLimits, Limits, MEMORY_BYTES_CEILING};
 pub use program::{ProgramError, run_program};
 pub use registry::{
-    AtCapacity, CallSlot, HttpPolicy, Making, Tenant, TenantError, TenantId, Tenants, Terms,
-    Version,
+    CallSlot, HttpPolicy, Making, NoPlace, Tenant, TenantError, TenantId, Tenants, Terms, Version,
 };
 pub use rehearsal::{Flaw, Rehearsed, rehearse};
 pub use shelf::Digest;

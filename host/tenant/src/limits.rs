@@ -20,6 +20,9 @@ pub struct Limits {
     pub start_cpu: Duration,
     /// CPU time for `save` and for `load`. 20 ms: a swap waits for them between two frames.
     pub handover_cpu: Duration,
+    /// CPU time of all the tenant's instances together, per second of each of its calls. 50 ms: a twentieth of a core for
+    /// each call, where the default tenant needs half a thousandth. Fewer than ten calls share half a core.
+    pub cpu_per_call: Duration,
     /// All linear memories together, in bytes. 16 MiB, at most [`MEMORY_BYTES_CEILING`].
     pub memory_bytes: usize,
     /// Actions in one answer. 256: an event that needs more is a loop that went wrong.
@@ -39,6 +42,7 @@ impl Default for Limits {
             event_cpu: Duration::from_millis(20),
             start_cpu: Duration::from_millis(250),
             handover_cpu: Duration::from_millis(20),
+            cpu_per_call: Duration::from_millis(50),
             memory_bytes: 16 << 20,
             actions_max: 256,
             answer_bytes_max: 256 << 10,

@@ -7,20 +7,28 @@
 //!
 //! At every tick the guest gives way to its neighbours. It may go on upon another thread, whose clock has
 //! nothing to do with the first one's; so time is summed from each resumption to the next tick.
+//!
+//! The tenant's [`Allowance`] is charged at the same ticks; where it is used up, the guest gives way for longer.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::UpdateDeadline;
 
+use crate::allowance::Allowance;
+use crate::ticker::TICK;
+
 /// One instance's meter, shared between the call's task and the guest's own stack; never by two threads at
 /// once, so no access needs an order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Meter {
+    allowance: Arc<Allowance>,
+    /// What the tenant may use per second of each call.
+    per_call: Duration,
     budget_ns: AtomicU64,
     spent_ns: AtomicU64,
     /// The thread's clock when the guest last went on; `UNSEEN` until the first tick of a call.
@@ -45,6 +53,17 @@ pub(crate) struct OverBudget {
 pub(crate) struct Waited;
 
 impl Meter {
+    pub(crate) fn new(allowance: Arc<Allowance>, per_call: Duration) -> Self {
+        Self {
+            allowance,
+            per_call,
+            budget_ns: AtomicU64::new(0),
+            spent_ns: AtomicU64::new(0),
+            since_ns: AtomicU64::new(UNSEEN),
+            yielded: AtomicBool::new(false),
+        }
+    }
+
     /// Runs one guest call under a budget.
     ///
     /// Besides the guest's own errors, the result may be [`OverBudget`] or [`Waited`].
@@ -72,6 +91,9 @@ impl Meter {
         let since = self.since_ns.load(Ordering::Relaxed);
         let ran = if since == UNSEEN { 0 } else { now.saturating_sub(since) };
         let spent = self.spent_ns.fetch_add(ran, Ordering::Relaxed) + ran;
+        // What went before the first tick is not known; a tick's worth is right on average.
+        let charged = if since == UNSEEN { TICK } else { Duration::from_nanos(ran) };
+        let wait = self.allowance.charge(Instant::now(), charged, self.per_call);
         let budget = self.budget_ns.load(Ordering::Relaxed);
         if spent > budget {
             let (spent, budget) = (Duration::from_nanos(spent), Duration::from_nanos(budget));
@@ -79,9 +101,12 @@ impl Meter {
         }
         self.yielded.store(true, Ordering::Relaxed);
         let meter = Arc::clone(self);
-        // Tokio's own yield lets the sockets be looked at; waking ourselves at once would starve them.
         let resume = async move {
-            tokio::task::yield_now().await;
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                // Tokio's own yield lets the sockets be looked at; waking ourselves at once would starve them.
+                None => tokio::task::yield_now().await,
+            }
             meter.yielded.store(false, Ordering::Relaxed);
             meter.since_ns.store(thread_cpu_ns(), Ordering::Relaxed);
         };

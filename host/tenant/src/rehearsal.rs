@@ -127,5 +127,6 @@ fn config(version: &Version) -> InstanceConfig {
             call_id: "rehearsal".to_owned(),
         }),
         limits: std::sync::Arc::clone(&version.limits),
+        allowance: std::sync::Arc::default(),
     }
 }

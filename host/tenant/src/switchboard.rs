@@ -19,12 +19,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use crate::allowance::Allowance;
 use crate::cache::CompiledCache;
 use crate::component::Component;
 use crate::engine::Engine;
 use crate::limits::CompileLimits;
 use crate::registry::{
-    AtCapacity, CallSlot, Making, Tenant, TenantError, TenantId, Tenants, Terms, Version,
+    CallSlot, Making, NoPlace, Tenant, TenantError, TenantId, Tenants, Terms, Version,
 };
 use crate::rehearsal::Flaw;
 use crate::shelf::{
@@ -217,6 +218,12 @@ impl Line {
         self.tenant.id()
     }
 
+    /// The CPU account of all the tenant's instances.
+    #[must_use]
+    pub fn allowance(&self) -> &Arc<Allowance> {
+        self.tenant.allowance()
+    }
+
     /// Calls alive.
     #[must_use]
     pub fn live_calls(&self) -> u32 {
@@ -227,8 +234,8 @@ impl Line {
     ///
     /// # Errors
     ///
-    /// [`AtCapacity`] when the tenant has all the calls it may have.
-    pub fn admit(&self, call_id: &str) -> Result<CallSlot, AtCapacity> {
+    /// [`NoPlace`]: why the tenant gets no other call now.
+    pub fn admit(&self, call_id: &str) -> Result<CallSlot, NoPlace> {
         self.tenant.admit_to(self.version_for(call_id))
     }
 

@@ -218,6 +218,7 @@ impl Costs {
             began_unix_ms: 0,
             log: Arc::new(Lines::default()),
             limits: Arc::new(Limits::default()),
+            allowance: Arc::default(),
         };
         // The reaper gives places back on its own thread; it may be a little behind.
         loop {

@@ -10,8 +10,8 @@ use cordboard_call::contract::{
     Action, AudioFormat, CallInfo, Direction, Encoding, Event, Millis, ModelAudio, ModelInfo,
 };
 use cordboard_tenant::{
-    CompileLimits, Component, Engine, EngineConfig, Fault, Instance, InstanceConfig, Limits,
-    LogLevel, LogSink, VetError,
+    Allowance, CompileLimits, Component, Engine, EngineConfig, Fault, Instance, InstanceConfig,
+    Limits, LogLevel, LogSink, VetError,
 };
 
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
@@ -95,12 +95,27 @@ impl Stand {
         limits: Limits,
         seed: u8,
     ) -> Result<Self, Fault> {
+        Self::start_within(component, limits, seed, Arc::default()).await
+    }
+
+    /// Starts a component as one instance of a tenant that has this account of CPU time.
+    ///
+    /// # Errors
+    ///
+    /// The fault it starts with.
+    pub async fn start_within(
+        component: &Component,
+        limits: Limits,
+        seed: u8,
+        allowance: Arc<Allowance>,
+    ) -> Result<Self, Fault> {
         let lines = Arc::new(Lines::default());
         let config = InstanceConfig {
             seed: [seed; 32],
             began_unix_ms: 1_700_000_000_000,
             log: Arc::clone(&lines) as _,
             limits: Arc::new(limits),
+            allowance,
         };
         let instance = Instance::start(component, config).await?;
         Ok(Self { instance, lines, now: 0 })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cordboard_call::contract::{Action, CallInfo, Event, Millis};
 
 use super::{Agency, Guest};
+use crate::allowance::Allowance;
 use crate::fault::Fault;
 use crate::guest_log::LogSink;
 use crate::instance::{Instance, InstanceConfig};
@@ -18,6 +19,8 @@ pub struct CallAgency {
     pub began_unix_ms: u64,
     /// Where the guests' log lines go.
     pub log: Arc<dyn LogSink>,
+    /// The tenant's CPU account.
+    pub allowance: Arc<Allowance>,
 }
 
 impl Agency for CallAgency {
@@ -34,6 +37,7 @@ impl Agency for CallAgency {
             began_unix_ms: self.began_unix_ms,
             log: Arc::clone(&self.log),
             limits: Arc::clone(&version.limits),
+            allowance: Arc::clone(&self.allowance),
         };
         Instance::start(&version.component, config).await
     }

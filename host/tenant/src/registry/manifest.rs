@@ -82,6 +82,7 @@ struct TextLimits {
     event_cpu_ms: Option<u64>,
     start_cpu_ms: Option<u64>,
     handover_cpu_ms: Option<u64>,
+    cpu_ms_per_call_second: Option<u64>,
     memory_mib: Option<u64>,
     actions_max: Option<u64>,
     log_bytes_per_second: Option<u64>,
@@ -147,6 +148,12 @@ impl TextLimits {
             event_cpu: millis("event_cpu_ms", self.event_cpu_ms, 200, usual.event_cpu)?,
             start_cpu: millis("start_cpu_ms", self.start_cpu_ms, 5_000, usual.start_cpu)?,
             handover_cpu: millis("handover_cpu_ms", self.handover_cpu_ms, 200, usual.handover_cpu)?,
+            cpu_per_call: millis(
+                "cpu_ms_per_call_second",
+                self.cpu_ms_per_call_second,
+                1_000,
+                usual.cpu_per_call,
+            )?,
             memory_bytes: number(
                 "memory_mib",
                 self.memory_mib,

@@ -11,13 +11,14 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 pub use http::HttpPolicy;
 pub use manifest::TenantId;
 pub use terms::Terms;
 
+use crate::allowance::Allowance;
 use crate::cache::CompiledCache;
 use crate::component::Component;
 use crate::engine::Engine;
@@ -48,19 +49,31 @@ pub struct Version {
 pub struct Tenant {
     id: TenantId,
     max_calls: u32,
-    live: AtomicU32,
+    /// Counts the calls alive, too.
+    allowance: Arc<Allowance>,
     /// A lock, because a deployment replaces the version while webhooks read it; it is held for one clone.
     active: RwLock<Arc<Version>>,
 }
 
-/// A tenant has as many calls as it may have.
+/// Why a tenant gets no other call now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("tenant `{tenant}` has its {max_calls} calls already")]
-pub struct AtCapacity {
-    /// Which tenant.
-    pub tenant: TenantId,
-    /// How many calls it may have.
-    pub max_calls: u32,
+pub enum NoPlace {
+    /// It has as many calls as it may have.
+    #[error("tenant `{tenant}` has its {max_calls} calls already")]
+    AtCapacity {
+        /// Which tenant.
+        tenant: TenantId,
+        /// How many calls it may have.
+        max_calls: u32,
+    },
+    /// Its instances have used more CPU time than is theirs, in three of the last thirty seconds.
+    #[error(
+        "tenant `{tenant}` uses more CPU time than its share: make it cheaper, or raise `limits.cpu_ms_per_call_second`"
+    )]
+    StruckOut {
+        /// Which tenant.
+        tenant: TenantId,
+    },
 }
 
 /// One call's place at a tenant, given back when it is dropped, and the version that answers this call.
@@ -84,7 +97,7 @@ impl CallSlot {
 
 impl Drop for CallSlot {
     fn drop(&mut self) {
-        self.tenant.live.fetch_sub(1, Ordering::AcqRel);
+        self.tenant.allowance.leave();
     }
 }
 
@@ -96,7 +109,12 @@ impl Tenant {
 
     /// Calls alive.
     pub fn live_calls(&self) -> u32 {
-        self.live.load(Ordering::Acquire)
+        self.allowance.calls()
+    }
+
+    /// The CPU account of all its instances.
+    pub fn allowance(&self) -> &Arc<Allowance> {
+        &self.allowance
     }
 
     /// The version new calls get.
@@ -108,8 +126,8 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`AtCapacity`] when the tenant has all the calls it may have.
-    pub fn admit(self: &Arc<Self>) -> Result<CallSlot, AtCapacity> {
+    /// [`NoPlace`]: why the tenant gets no other call now.
+    pub fn admit(self: &Arc<Self>) -> Result<CallSlot, NoPlace> {
         self.admit_to(self.active())
     }
 
@@ -118,15 +136,14 @@ impl Tenant {
     /// # Errors
     ///
     /// As [`Tenant::admit`].
-    pub(crate) fn admit_to(
-        self: &Arc<Self>,
-        version: Arc<Version>,
-    ) -> Result<CallSlot, AtCapacity> {
-        self.live
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |live| {
-                (live < self.max_calls).then_some(live + 1)
-            })
-            .map_err(|_| AtCapacity { tenant: self.id.clone(), max_calls: self.max_calls })?;
+    pub(crate) fn admit_to(self: &Arc<Self>, version: Arc<Version>) -> Result<CallSlot, NoPlace> {
+        let tenant = || self.id.clone();
+        if self.allowance.is_struck_out(Instant::now()) {
+            return Err(NoPlace::StruckOut { tenant: tenant() });
+        }
+        if !self.allowance.enter(self.max_calls) {
+            return Err(NoPlace::AtCapacity { tenant: tenant(), max_calls: self.max_calls });
+        }
         Ok(CallSlot { version, tenant: Arc::clone(self) })
     }
 }
@@ -274,7 +291,7 @@ impl Tenants {
         let tenant = Tenant {
             id: version.tenant.clone(),
             max_calls,
-            live: AtomicU32::new(0),
+            allowance: Arc::default(),
             active: RwLock::new(Arc::new(version)),
         };
         self.by_id.insert(tenant.id.clone(), Arc::new(tenant));
