@@ -74,7 +74,9 @@ async fn marks_come_back_when_played_and_at_once_when_cleared() {
         stream.marks.iter().map(|echo| (echo.name.as_str(), echo.played)).collect();
     assert_eq!(marks, [("first", true), ("second", false), ("after", true)]);
     assert_eq!(gateway.seen().marks, ["first", "second", "after"]);
-    assert_eq!(stream.bytes_cleared + 800, stream.bytes_received);
+    // Between a media message and the clear behind it, some of it may already have been heard.
+    let heard = stream.bytes_received - stream.bytes_cleared;
+    assert!((800..800 + 8 * 500).contains(&heard), "{heard} bytes heard");
 }
 
 #[tokio::test]
