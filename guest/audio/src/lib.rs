@@ -13,12 +13,17 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+pub mod dtmf;
 pub mod g711;
 
 mod bank;
 mod coefficients;
+mod fields;
 mod line;
+mod math;
 mod prototype;
 mod rate;
 mod resampler;
