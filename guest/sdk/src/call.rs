@@ -192,6 +192,14 @@ impl Call {
         self.timer_at(token % TOKEN_RESERVED, after_ms);
     }
 
+    /// Sets a timer to a time of the call, or cancels it: what a [building block](crate::blocks) wants after every event.
+    pub fn wake_at(&mut self, token: u64, at_ms: Option<u64>) {
+        match at_ms {
+            Some(at) => self.set_timer(token, at.saturating_sub(self.now)),
+            None => self.cancel_timer(token),
+        }
+    }
+
     /// Cancels a timer; nothing happens if it is not set.
     pub fn cancel_timer(&mut self, token: u64) {
         self.actions.push(Action::CancelTimer(token % TOKEN_RESERVED));
