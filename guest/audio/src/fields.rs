@@ -21,6 +21,10 @@ impl Writer {
         self.0.extend(value.to_le_bytes());
     }
 
+    pub(crate) fn i16s(&mut self, values: &[i16]) {
+        self.0.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+
     pub(crate) fn f32s(&mut self, values: &[f32]) {
         self.0.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     }
@@ -51,6 +55,13 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self) -> Result<u64, LoadError> {
         self.take().map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn i16s(&mut self, values: &mut [i16]) -> Result<(), LoadError> {
+        for value in values {
+            *value = i16::from_le_bytes(self.take()?);
+        }
+        Ok(())
     }
 
     pub(crate) fn f32s(&mut self, values: &mut [f32]) -> Result<(), LoadError> {

@@ -27,7 +27,10 @@ mod math;
 mod prototype;
 mod rate;
 mod resampler;
+pub mod sound;
+mod spectrum;
 mod state;
+mod timbre;
 
 use alloc::vec::Vec;
 

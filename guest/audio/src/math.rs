@@ -1,6 +1,7 @@
 //! The little mathematics that `core` lacks, the same to the bit on every machine.
 //!
-//! Sines are only needed of constants, so they are computed by the compiler.
+//! Sines are only needed of constants, so they are computed by the compiler. Logarithms are needed of signals: taken
+//! from the bits of the number and a short series.
 
 /// Sine and cosine of a constant angle, in turns; 1e-14 exact for angles within one turn.
 pub(crate) const fn sin_cos(turns: f64) -> (f64, f64) {
@@ -25,6 +26,27 @@ pub(crate) const fn sin_cos(turns: f64) -> (f64, f64) {
         term *= x / n as f64;
     }
     (sine, cosine)
+}
+
+/// The logarithm to base 2, 1e-4 exact; of nothing and less it is -126.
+pub(crate) fn log2(x: f32) -> f32 {
+    if x < f32::MIN_POSITIVE {
+        return -126.0;
+    }
+    let bits = x.to_bits();
+    let exponent = (bits >> 23) as i32 - 127;
+    let mantissa = f32::from_bits(bits & 0x007F_FFFF | 0x3F80_0000);
+    // 2 atanh(t) is the natural logarithm of (1 + t) / (1 - t); the mantissa is 1..2, so t is at most 1/3.
+    let t = (mantissa - 1.0) / (mantissa + 1.0);
+    let t2 = t * t;
+    let series = t * (1.0 + t2 * (1.0 / 3.0 + t2 * (1.0 / 5.0 + t2 * (1.0 / 7.0))));
+    exponent as f32 + series * (2.0 * core::f32::consts::LOG2_E)
+}
+
+/// A ratio of powers in decibels, 1e-3 exact.
+pub(crate) fn power_db(ratio: f32) -> f32 {
+    const DB_PER_OCTAVE: f32 = 3.010_3;
+    DB_PER_OCTAVE * log2(ratio)
 }
 
 /// The ratio of amplitudes that a whole number of decibels is.
@@ -55,6 +77,16 @@ mod tests {
             let (s, c) = (turns * std::f64::consts::TAU).sin_cos();
             assert!((sine - s).abs() < 1e-14 && (cosine - c).abs() < 1e-14, "{turns}");
         }
+    }
+
+    #[test]
+    fn logarithms_are_those_of_the_standard_library() {
+        for n in 1..10_000 {
+            let x = n as f32 * n as f32 * 1.7e-6;
+            assert!((log2(x) - x.log2()).abs() < 1e-4, "{x}");
+        }
+        assert_eq!((log2(0.0), log2(-1.0)), (-126.0, -126.0));
+        assert!((power_db(0.5) + 3.0103).abs() < 1e-3);
     }
 
     #[test]
