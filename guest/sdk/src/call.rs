@@ -123,6 +123,12 @@ impl Call {
         self.cut_off();
     }
 
+    /// Hands audio of the line to the model, in the line's format, as if it had just come: what was withheld
+    /// and turned out to matter.
+    pub fn model_hears(&mut self, audio: &[u8]) {
+        self.caller_audio_in(audio.to_vec());
+    }
+
     /// Asks to be told once everything played so far was heard.
     pub fn mark(&mut self, name: &str) {
         self.actions.push(Action::Mark(name.to_owned()));

@@ -7,8 +7,11 @@
 //!
 //! The words of a language are data in the settings: English by default, any other by the author.
 
+pub mod hold;
+pub mod keys;
 pub mod menu;
 
+mod audio;
 #[cfg_attr(not(test), expect(dead_code, reason = "the blocks that compare texts use the rest"))]
 mod words;
 
