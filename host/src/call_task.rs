@@ -433,6 +433,7 @@ impl CallTask {
                 tenant: self.info.tenant.clone(),
                 call_id: self.info.call_id.clone(),
             }),
+            witness: None,
             allowance: Arc::clone(self.seat.allowance()),
         };
         let version = Arc::clone(self.seat.version());

@@ -26,7 +26,7 @@ pub enum Entry<'a> {
         /// What its wall clock showed as the call began, in milliseconds since 1970.
         began_unix_ms: u64,
         /// What it was allowed.
-        allowance: Allowance,
+        bounds: Bounds,
         /// Why it did not start.
         failure: Option<Failure>,
     },
@@ -77,7 +77,7 @@ pub enum Entry<'a> {
 
 /// What one instance was allowed: what its tenant could notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Allowance {
+pub struct Bounds {
     /// CPU time for one event, in milliseconds.
     pub event_cpu_ms: u64,
     /// CPU time to start, in milliseconds.
@@ -107,6 +107,7 @@ mod byte_string {
 
     use serde::{Deserializer, Serializer};
 
+    #[expect(clippy::ptr_arg, reason = "serde hands over the field as it is")]
     pub(super) fn serialize<S: Serializer>(
         bytes: &Cow<'_, [u8]>,
         to: S,
@@ -133,37 +134,24 @@ impl fmt::Debug for Bytes<'_> {
 /// How an instance ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What kind of failure.
-    pub kind: FailureKind,
-    /// The gateway's words for it.
+    /// What kind of failure, in the gateway's one word for it: `trap`, `over_budget`.
+    pub kind: String,
+    /// The gateway's sentence.
     pub message: String,
+}
+
+impl Failure {
+    /// Whether the machine had a part in it, as it has in how long something takes.
+    #[must_use]
+    pub fn depends_on_the_machine(&self) -> bool {
+        ["over_budget", "over_share", "no_room", "host", "gone"].contains(&self.kind.as_str())
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
-}
-
-/// What kind of failure ended an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FailureKind {
-    /// Its code trapped.
-    Trap,
-    /// It ended itself.
-    Exit,
-    /// It used more CPU time than it may. The one kind that depends on the machine.
-    OverBudget,
-    /// It slept or polled.
-    Waited,
-    /// It wanted more memory than it may have.
-    Memory,
-    /// It held too many handles.
-    Handles,
-    /// It answered what no host can take.
-    BadAnswer,
-    /// The gateway's fault, not the tenant's.
-    Host,
 }
 
 /// How a recording ended that was ended.

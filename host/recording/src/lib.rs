@@ -21,7 +21,7 @@ mod read;
 mod redaction;
 
 pub use chunks::{CHUNK_BYTES_MAX, CHUNK_MS, Chunk, Chunks, pack_end};
-pub use entry::{Allowance, Bytes, End, Entry, Failure, FailureKind, Why};
+pub use entry::{Bounds, Bytes, End, Entry, Failure, Why};
 pub use read::{Header, Recording, Tail, Unreadable};
 pub use redaction::Redaction;
 

@@ -6,7 +6,7 @@ use cordboard_call::contract::{
     Action, AudioFormat, CallInfo, Direction, Encoding, Ended, Event, Play,
 };
 use cordboard_recording::{
-    Allowance, Bytes, CHUNK_MS, Chunks, End, Entry, Header, Recording, Redaction, Tail, Unreadable,
+    Bounds, Bytes, CHUNK_MS, Chunks, End, Entry, Header, Recording, Redaction, Tail, Unreadable,
     Why, pack_end,
 };
 
@@ -177,7 +177,7 @@ fn started() -> Entry<'static> {
         component: [1; 32],
         seed: [2; 32],
         began_unix_ms: 1_700_000_000_000,
-        allowance: Allowance {
+        bounds: Bounds {
             event_cpu_ms: 20,
             start_cpu_ms: 250,
             handover_cpu_ms: 20,

@@ -38,7 +38,7 @@ mod wasi;
 pub use allowance::Allowance;
 pub use cache::CompiledCache;
 pub use component::Component;
-pub use desk::{Agency, CallAgency, Desk, Guest, Incident};
+pub use desk::{Agency, CallAgency, Desk, Guest, Incident, Watched, Witness};
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use fault::{BadAnswer, Blame, Fault, TrapKind};
 pub use guest_log::{LogLevel, LogSink, TracingLog};
@@ -46,7 +46,8 @@ pub use instance::{Instance, InstanceConfig};
 pub use limits::{CompileLimits, Limits, MEMORY_BYTES_CEILING};
 pub use program::{ProgramError, run_program};
 pub use registry::{
-    CallSlot, HttpPolicy, Making, NoPlace, Tenant, TenantError, TenantId, Tenants, Terms, Version,
+    CallSlot, HttpPolicy, Making, NoPlace, RecordingTerms, Tenant, TenantError, TenantId, Tenants,
+    Terms, Version,
 };
 pub use rehearsal::{Flaw, Rehearsed, rehearse};
 pub use shelf::Digest;

@@ -321,6 +321,7 @@ impl Line {
             settings: tried.settings.clone(),
             limits: Arc::clone(&tried.limits),
             http: tried.http.clone(),
+            recording: tried.recording,
         };
         let mut ready = self.standing().ready.clone();
         ready.retain(|&name, _| changed.after.entry(name).is_some());
@@ -509,8 +510,8 @@ impl Line {
         settings: String,
         terms: Terms,
     ) -> Version {
-        let Terms { limits, http, .. } = terms;
-        Version { tenant: self.id().clone(), name, component, settings, limits, http }
+        let Terms { limits, http, recording, .. } = terms;
+        Version { tenant: self.id().clone(), name, component, settings, limits, http, recording }
     }
 
     fn terms(&self) -> Result<Terms, LineError> {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use cordboard_call::contract::{Action, CallInfo, Event, Millis};
+use cordboard_call::contract::CallInfo;
 
-use super::{Agency, Guest};
+use super::Agency;
+use super::witness::{Watched, Witness};
 use crate::allowance::Allowance;
 use crate::fault::Fault;
 use crate::guest_log::LogSink;
-use crate::instance::{Instance, InstanceConfig};
+use crate::instance::InstanceConfig;
 use crate::registry::Version;
 
 /// Starts the instances of one call.
@@ -21,13 +22,15 @@ pub struct CallAgency {
     pub log: Arc<dyn LogSink>,
     /// The tenant's CPU account.
     pub allowance: Arc<Allowance>,
+    /// Who hears all that passes their boundary, if anybody.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 impl Agency for CallAgency {
     type Version = Arc<Version>;
-    type Guest = Instance;
+    type Guest = Watched;
 
-    async fn start(&self, version: &Arc<Version>, nth: u64) -> Result<Instance, Fault> {
+    async fn start(&self, version: &Arc<Version>, nth: u64) -> Result<Watched, Fault> {
         let mut seed = self.seed;
         for (byte, of_nth) in seed.iter_mut().zip(nth.to_le_bytes()) {
             *byte ^= of_nth;
@@ -39,7 +42,7 @@ impl Agency for CallAgency {
             limits: Arc::clone(&version.limits),
             allowance: Arc::clone(&self.allowance),
         };
-        Instance::start(&version.component, config).await
+        Watched::start(version, nth, config, self.witness.as_ref()).await
     }
 
     fn describe(&self, version: &Arc<Version>, info: &mut CallInfo) {
@@ -49,28 +52,5 @@ impl Agency for CallAgency {
 
     fn is_same(&self, one: &Arc<Version>, other: &Arc<Version>) -> bool {
         one.tenant == other.tenant && one.name == other.name
-    }
-}
-
-impl Guest for Instance {
-    async fn handle(&mut self, now: Millis, event: Event) -> Result<Vec<Action>, Fault> {
-        Self::handle(self, now, event).await
-    }
-
-    fn has_handover(&self) -> bool {
-        Self::has_handover(self)
-    }
-
-    async fn save(&mut self, now: Millis) -> Result<Option<Vec<u8>>, Fault> {
-        Self::save(self, now).await
-    }
-
-    async fn load(
-        &mut self,
-        now: Millis,
-        info: CallInfo,
-        state: &[u8],
-    ) -> Result<Result<(), String>, Fault> {
-        Self::load(self, now, info, state).await
     }
 }

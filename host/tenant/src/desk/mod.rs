@@ -20,6 +20,7 @@ mod instances;
 mod journal;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -31,6 +32,7 @@ use crate::fault::{Blame, Fault};
 use comparison::AudioOut;
 pub use instances::CallAgency;
 use journal::Journal;
+pub use witness::{Watched, Witness};
 
 /// Caller frames both instances answer before the new one takes over: 100 ms of the call. One full
 /// state of the longest filter (6 ms) and a few turns of everything else a tenant does per frame.
@@ -72,6 +74,8 @@ pub trait Guest: Send {
         now: Millis,
         event: Event,
     ) -> impl Future<Output = Result<Vec<Action>, Fault>> + Send;
+    /// Says that its answers are carried out from here on, and no other guest's.
+    fn be_seated(&mut self) {}
     /// Whether it can save and load.
     fn has_handover(&self) -> bool;
     /// Saves, for a successor.
@@ -202,7 +206,8 @@ impl<A: Agency> Desk<A> {
     /// The component does not survive its own start.
     pub async fn open(agency: A, version: A::Version, mut info: CallInfo) -> Result<Self, Fault> {
         agency.describe(&version, &mut info);
-        let active = agency.start(&version, 0).await?;
+        let mut active = agency.start(&version, 0).await?;
+        active.be_seated();
         Ok(Self {
             agency,
             info,
@@ -259,7 +264,8 @@ impl<A: Agency> Desk<A> {
         self.active = None;
         self.newcomer = None;
         self.journal = Journal::default();
-        self.active = Some(self.start(&self.version.clone()).await?);
+        let guest = self.start(&self.version.clone()).await?;
+        self.seat(guest);
         Ok(())
     }
 
@@ -378,7 +384,7 @@ impl<A: Agency> Desk<A> {
     fn take_over(&mut self, now: Millis) {
         let Some(newcomer) = self.newcomer.take() else { return };
         // The old instance's memory is given back on another thread.
-        self.active = Some(newcomer.guest);
+        self.seat(newcomer.guest);
         let from = std::mem::replace(&mut self.version, newcomer.version);
         self.agency.describe(&self.version, &mut self.info);
         self.migrated_at = Some(now);
@@ -416,7 +422,7 @@ impl<A: Agency> Desk<A> {
         let version = self.version.clone();
         match self.revive(&version, self.journal.len()).await {
             Ok(guest) => {
-                self.active = Some(guest);
+                self.seat(guest);
                 self.journal.put_off(now);
                 if self.save_faults >= SAVE_FAULTS_MAX {
                     self.journal = Journal::default();
@@ -459,7 +465,7 @@ impl<A: Agency> Desk<A> {
                     .await
                 {
                     Ok(guest) => {
-                        self.active = Some(guest);
+                        self.seat(guest);
                         self.journal.forget_last();
                         self.recovered(first, true, began);
                         return Ok(Vec::new());
@@ -496,6 +502,7 @@ impl<A: Agency> Desk<A> {
     async fn ask_again(&mut self, now: Millis, version: &A::Version) -> Result<Vec<Action>, Fault> {
         let mut guest = self.revive(version, self.journal.len().saturating_sub(1)).await?;
         let event = self.journal.last().cloned().ok_or(Fault::Gone)?;
+        guest.be_seated();
         let actions = guest.handle(now, event).await?;
         self.active = Some(guest);
         Ok(actions)
@@ -516,6 +523,11 @@ impl<A: Agency> Desk<A> {
             guest.handle(*at, event.clone()).await?;
         }
         Ok(guest)
+    }
+
+    fn seat(&mut self, mut guest: A::Guest) {
+        guest.be_seated();
+        self.active = Some(guest);
     }
 
     fn is_failing_all_the_time(&mut self, now: Millis) -> bool {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::http::HttpPolicy;
+use super::recording::{self, RecordingTerms};
 use crate::limits::{Limits, MEMORY_BYTES_CEILING};
 
 /// A tenant's name: 1 to 63 of `a`-`z`, `0`-`9` and `-`, beginning with a letter or digit.
@@ -63,6 +64,7 @@ pub(super) struct Manifest {
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
     pub(super) limits: Limits,
     pub(super) http: HttpPolicy,
+    pub(super) recording: RecordingTerms,
 }
 
 #[derive(Deserialize, Default)]
@@ -74,6 +76,7 @@ struct Text {
     settings: serde_json::Map<String, serde_json::Value>,
     limits: TextLimits,
     http: TextHttp,
+    recording: recording::Text,
 }
 
 #[derive(Deserialize, Default)]
@@ -118,6 +121,7 @@ impl Manifest {
             settings: text.settings,
             limits: text.limits.parse()?,
             http: HttpPolicy::parse(&text.http.allow, &text.http.secrets)?,
+            recording: RecordingTerms::parse(&text.recording)?,
         })
     }
 }
@@ -247,6 +251,7 @@ mod tests {
             ("[limits]\nevent_cpu_ms = 0", "limits.event_cpu_ms"),
             ("[http]\nallow = ['ftp://x/']", "http.allow"),
             ("max_calls = -1", "max_calls"),
+            ("[recording]\nmode = 'sampled'", "recording.share"),
         ] {
             let error = Manifest::parse(text).unwrap_err();
             assert!(error.contains(key), "{text} -> {error}");

@@ -5,6 +5,7 @@
 
 mod http;
 mod manifest;
+mod recording;
 mod terms;
 
 use std::collections::hash_map::Entry;
@@ -16,6 +17,7 @@ use std::time::Instant;
 
 pub use http::HttpPolicy;
 pub use manifest::TenantId;
+pub use recording::RecordingTerms;
 pub use terms::Terms;
 
 use crate::allowance::Allowance;
@@ -42,6 +44,8 @@ pub struct Version {
     pub limits: Arc<Limits>,
     /// What its HTTP requests may reach, and the secrets they may name.
     pub http: HttpPolicy,
+    /// Which calls that begin with it are recorded. Not part of its name: it answers the same either way.
+    pub recording: RecordingTerms,
 }
 
 /// One tenant of this host.
@@ -357,11 +361,12 @@ impl Maker<'_> {
         let mut settings = self.making.default_settings.clone();
         settings.extend(manifest.settings);
         let settings = serde_json::Value::Object(settings).to_string();
-        let (limits, http) = (Arc::new(manifest.limits), manifest.http);
+        let (limits, http, recording) =
+            (Arc::new(manifest.limits), manifest.http, manifest.recording);
         // The debug forms name every field, so that one added later counts by itself.
         let all = format!("{} {settings} {limits:?} {http:?}", component.digest());
         let name = Digest::of(all.as_bytes()).short();
-        Ok(Version { tenant: id.clone(), name, component, settings, limits, http })
+        Ok(Version { tenant: id.clone(), name, component, settings, limits, http, recording })
     }
 
     fn component(&mut self, bytes: &[u8]) -> Result<Component, VetError> {

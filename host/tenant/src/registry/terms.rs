@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::http::HttpPolicy;
 use super::manifest::Manifest;
+use super::recording::RecordingTerms;
 use super::{MANIFEST, TenantError, manifest_error};
 use crate::limits::Limits;
 
@@ -21,6 +22,8 @@ pub struct Terms {
     pub limits: Arc<Limits>,
     /// What its HTTP requests may reach, and the secrets they may name.
     pub http: HttpPolicy,
+    /// Which of its calls are recorded.
+    pub recording: RecordingTerms,
 }
 
 impl Terms {
@@ -46,6 +49,7 @@ impl Terms {
             settings: serde_json::Value::Object(settings).to_string(),
             limits: Arc::new(manifest.limits),
             http: manifest.http,
+            recording: manifest.recording,
         })
     }
 }

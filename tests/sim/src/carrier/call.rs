@@ -7,8 +7,8 @@ use url::Url;
 
 use super::http::{Addresses, Poster, timestamp_nanos, voice_form};
 use super::ids::{sid, uuid};
-use super::party::Party;
 use super::report::{CallReport, DebuggerEntry, End, StreamReport};
+use super::script::Director;
 use super::second::SecondSocket;
 use super::stream::{Over, Stream};
 use super::twiml::{self, Connect, Verb};
@@ -50,7 +50,7 @@ pub(super) async fn run(
     let mut call = Call {
         carrier,
         addresses: Addresses::new(carrier.config(), actual.clone()),
-        party: Party::new(&plan),
+        director: Director::new(plan.script.clone()),
         plan,
         controls,
         report,
@@ -70,7 +70,6 @@ pub(super) async fn run(
         }
     }
     call.completed().await;
-    call.report.menu = call.party.menu_report(call.report.streams.len());
     call.report
 }
 
@@ -78,7 +77,7 @@ struct Call<'a> {
     carrier: &'a Carrier,
     addresses: Addresses,
     plan: CallPlan,
-    party: Party,
+    director: Director,
     controls: UnboundedReceiver<Control>,
     report: CallReport,
 }
@@ -141,9 +140,7 @@ impl Call<'_> {
                 }
                 Verb::Say(words) => self.noted(format!("say: {words}")),
                 Verb::Play { url, digits } => {
-                    let digits = digits.unwrap_or_default();
-                    self.party.press(&digits);
-                    self.noted(format!("play: {url}{digits}"))
+                    self.noted(format!("play: {url}{}", digits.unwrap_or_default()))
                 }
                 Verb::Pause(seconds) => {
                     self.report.verbs.push(format!("pause: {seconds}"));
@@ -224,7 +221,7 @@ impl Call<'_> {
         let mut stream = Stream::new(
             socket,
             writer,
-            &mut self.party,
+            &mut self.director,
             &self.plan.knobs,
             self.plan.seed,
             report,
