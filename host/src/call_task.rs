@@ -25,6 +25,7 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 use crate::gateway::{APOLOGY, Admission, Gateway, Migration, Order, Promised, Seat};
 use crate::metrics::{Kind, Tenant, TenantKind};
 use crate::model::ModelLeg;
+use crate::recorder::Recording;
 use crate::rest::RestFailure;
 use crate::socket::{Duplex, Lost};
 use crate::webhook::promise_return;
@@ -148,6 +149,8 @@ struct CallTask {
     /// Absent once it is lost, or until the carrier comes back with the next stream of the call.
     carrier: Option<CarrierSocket>,
     model: ModelLeg,
+    /// Absent unless the tenant has this call recorded.
+    recording: Option<Recording>,
     /// Absent while no instance could be started.
     desk: Option<Desk<CallAgency>>,
     /// Which version answers, and how many events it has since that was last told.
@@ -184,6 +187,7 @@ impl CallTask {
             began: Instant::now(),
             stream_sid: start.stream_sid,
             carrier: None,
+            recording: None,
             desk: None,
             answering: Arc::clone(promised.seat.version()),
             events: 0,
@@ -426,17 +430,22 @@ impl CallTask {
     async fn open_desk(&mut self) -> Result<(), Fault> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| Fault::Host(error.to_string()))?;
+        let version = Arc::clone(self.seat.version());
+        let began_unix_ms = unix_ms();
+        if self.recording.is_none() {
+            let recorder = &self.gateway.recorder;
+            self.recording = recorder.begin(&self.info, &version, began_unix_ms);
+        }
         let agency = CallAgency {
             seed,
-            began_unix_ms: unix_ms(),
+            began_unix_ms,
             log: Arc::new(TracingLog {
                 tenant: self.info.tenant.clone(),
                 call_id: self.info.call_id.clone(),
             }),
-            witness: None,
+            witness: self.recording.as_ref().map(Recording::witness),
             allowance: Arc::clone(self.seat.allowance()),
         };
-        let version = Arc::clone(self.seat.version());
         self.desk = Some(Desk::open(agency, version, self.info.clone()).await?);
         Ok(())
     }
@@ -536,6 +545,9 @@ impl CallTask {
         self.gateway.metrics.calls_ended.get_or_create(&label).inc();
         self.gateway.answered(&self.answering, self.events);
         self.gateway.note_ended(self.info.call_id.clone());
+        if let Some(recording) = self.recording.take() {
+            recording.finish(reason);
+        }
         // The tenant's last HTTP requests may finish; each has its own deadline.
         let errands = async { while self.errands.join_next().await.is_some() {} };
         self.model.close();

@@ -43,6 +43,8 @@ pub struct Config {
     pub voice: Option<String>,
     /// Caps on calls.
     pub calls: Calls,
+    /// Where recordings go, and how many are kept.
+    pub recording: Recording,
     /// The operators' own interface.
     pub admin: Admin,
     /// The operator's secrets for tenants' HTTP requests, by name.
@@ -88,6 +90,19 @@ pub struct Calls {
     pub length_max: Duration,
     /// How long running calls may go on after SIGTERM.
     pub drain_deadline: Duration,
+}
+
+/// Where recordings go, and how many are kept. Which calls are recorded is each tenant's to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// A folder per tenant and day is made below it.
+    pub dir: PathBuf,
+    /// Older ones are deleted.
+    pub keep: Duration,
+    /// Size of all of them, in bytes; beyond it the oldest are deleted.
+    pub total_bytes_max: u64,
+    /// Size of one, in bytes; beyond it the rest of the call is not recorded.
+    pub call_bytes_max: u64,
 }
 
 /// Who may deploy and look after calls, and where they ask.
@@ -238,6 +253,7 @@ impl Reader<'_> {
             model: self.model(),
             voice: self.text(&keys::MODEL_VOICE),
             calls: self.calls(),
+            recording: self.recording(),
             admin: self.admin(),
             secrets: self.secrets(),
             warnings: Vec::new(),
@@ -363,6 +379,19 @@ impl Reader<'_> {
             drain_deadline: self
                 .number(&keys::DRAIN_DEADLINE, 0, 86_400)
                 .map_or(DRAIN_DEADLINE, seconds),
+        }
+    }
+
+    fn recording(&mut self) -> Recording {
+        let days = self.number(&keys::RECORDING_KEEP_DAYS, 1, 3_650).unwrap_or(RECORDING_KEEP_DAYS);
+        let mut mib = |key, max, usual| self.number(key, 1, max).unwrap_or(usual) << 20;
+        Recording {
+            keep: Duration::from_secs(days * 86_400),
+            total_bytes_max: mib(&keys::RECORDING_TOTAL_MIB, 100_000_000, RECORDING_TOTAL_MIB),
+            call_bytes_max: mib(&keys::RECORDING_CALL_MIB, 1_024, RECORDING_CALL_MIB),
+            dir: self
+                .text(&keys::RECORDING_DIR)
+                .map_or_else(|| PathBuf::from("recordings"), PathBuf::from),
         }
     }
 
@@ -570,6 +599,12 @@ const PORT: u16 = 8080;
 const CALLS_MAX: u64 = 100;
 /// The carrier's own limit on a call.
 const CALL_LENGTH_MAX: Duration = Duration::from_secs(4 * 60 * 60);
+/// As long as a month's bill is talked about.
+const RECORDING_KEEP_DAYS: u64 = 30;
+/// A few days of a busy line, on the smallest disks that are sold.
+const RECORDING_TOTAL_MIB: u64 = 10_240;
+/// An hour of the longest-winded model.
+const RECORDING_CALL_MIB: u64 = 256;
 /// Longer than most calls, shorter than most deployments' patience.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10 * 60);
 

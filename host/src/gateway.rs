@@ -30,6 +30,7 @@ use crate::health::{Health, Which};
 use crate::metrics::{Metrics, TenantKind};
 use crate::model::{Connecting, ModelEndpoint};
 use crate::outbound_http::{Bounds, OutboundHttp};
+use crate::recorder::Recorder;
 use crate::rest::TwilioRest;
 use crate::secret::Secret;
 use crate::socket::Duplex;
@@ -157,6 +158,8 @@ pub struct Gateway {
     pub model: Arc<ModelEndpoint>,
     /// Counters.
     pub metrics: Metrics,
+    /// Records the calls whose tenants say so.
+    pub recorder: Recorder,
     /// The carrier's REST interface, where credentials for it were given.
     pub rest: Option<TwilioRest>,
     /// Performs tenants' HTTP requests.
@@ -210,7 +213,9 @@ impl Gateway {
         let most = config.calls.max;
         // Every remembered thing belongs to a call, so a few times the cap on calls is ample.
         let (promises, memories) = (most, most.saturating_mul(4).max(64));
+        let metrics = Metrics::default();
         Ok(Arc::new(Self {
+            recorder: Recorder::new(config.recording.clone(), &metrics),
             model: Arc::new(config.model.clone()),
             rest: config.carrier.rest.clone().map(TwilioRest::new).transpose()?,
             http: OutboundHttp::new(Bounds::default(), config.secrets.clone())?,
@@ -218,7 +223,7 @@ impl Gateway {
             signing_keys,
             engine,
             tenants,
-            metrics: Metrics::default(),
+            metrics,
             audit: audit.map(Arc::new),
             admitted: Mutex::new(Cloakroom::new(REDEEM_WITHIN, promises)),
             answered: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),

@@ -22,6 +22,7 @@ mod metrics;
 pub mod model;
 mod operator_cli;
 pub mod outbound_http;
+pub mod recorder;
 pub mod rest;
 mod run_wasm;
 pub mod secret;

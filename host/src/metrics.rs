@@ -53,6 +53,10 @@ pub struct Metrics {
     pub frames_out: Family<Tenant, Counter>,
     /// Model connections by outcome.
     pub model_connections: Family<Kind, Counter>,
+    /// Recordings, by tenant and by how they began or ended.
+    pub recordings: Family<TenantKind, Counter>,
+    /// Bytes written to recordings.
+    pub recorded_bytes: Counter,
     /// Events through a component, in seconds of wall clock.
     pub event_seconds: Histogram,
     /// How late the call's task woke for a deadline, in seconds.
@@ -71,6 +75,8 @@ impl Default for Metrics {
             frames_in: Family::default(),
             frames_out: Family::default(),
             model_connections: Family::default(),
+            recordings: Family::default(),
+            recorded_bytes: Counter::default(),
             event_seconds: Histogram::new(exponential_buckets(2e-6, 2.0, 16)),
             late_seconds: Histogram::new(exponential_buckets(1e-4, 2.0, 14)),
             registry: Registry::default(),
@@ -94,6 +100,17 @@ impl Default for Metrics {
             "model_connections",
             "Model connections",
             metrics.model_connections.clone(),
+        );
+        registry.register(
+            "recordings",
+            "Recordings by how they began or ended; any kind but begun and complete lost something",
+            metrics.recordings.clone(),
+        );
+        registry.register_with_unit(
+            "recorded",
+            "Written to recordings",
+            Unit::Bytes,
+            metrics.recorded_bytes.clone(),
         );
         registry.register_with_unit(
             "event",

@@ -69,7 +69,7 @@ pub async fn serve(config: Config, watch: Watch) -> anyhow::Result<()> {
         info!(dir = %gateway.config.tenants_dir.display(), "watching the tenants' files");
         beside.spawn(admin::watch(Arc::clone(&gateway)));
     }
-    let drained = Arc::clone(&gateway);
+    let (drained, recorded) = (Arc::clone(&gateway), Arc::clone(&gateway));
     run(gateway, listener, async move {
         until_told_to_stop().await;
         let deadline = drained.config.calls.drain_deadline;
@@ -80,6 +80,8 @@ pub async fn serve(config: Config, watch: Watch) -> anyhow::Result<()> {
         }
     })
     .await;
+    // Blocks this thread for the last round; nothing else is left to do.
+    recorded.recorder.close();
     Ok(())
 }
 

@@ -174,6 +174,8 @@ pub enum Why {
     Full,
     /// Whoever ran the call was gone before it was over.
     Abandoned,
+    /// The file could not be written to any more; the call went on.
+    DiskFailed,
 }
 
 impl fmt::Display for Why {
@@ -185,6 +187,7 @@ impl fmt::Display for Why {
                 f.write_str("the recording had reached the size it may have; the call went on")
             }
             Self::Abandoned => f.write_str("the gateway gave the call up"),
+            Self::DiskFailed => f.write_str("the file could not be written to; the call went on"),
         }
     }
 }

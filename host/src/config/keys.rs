@@ -72,6 +72,15 @@ keys! {
     DRAIN_DEADLINE "calls.drain_deadline_s" "CORDBOARD_DRAIN_DEADLINE_S"
         "seconds from 0 to 86400"
 
+    RECORDING_DIR "recording.dir" "CORDBOARD_RECORDING_DIR"
+        "a directory for recordings, which is made when the first call is recorded"
+    RECORDING_KEEP_DAYS "recording.keep_days" "CORDBOARD_RECORDING_KEEP_DAYS"
+        "how many days a recording is kept, 1 to 3650"
+    RECORDING_TOTAL_MIB "recording.total_mib" "CORDBOARD_RECORDING_TOTAL_MIB"
+        "MiB of all recordings, 1 to 100000000; the oldest go first"
+    RECORDING_CALL_MIB "recording.call_mib" "CORDBOARD_RECORDING_CALL_MIB"
+        "MiB of one call's recording, 1 to 1024"
+
     ADMIN_LISTEN "admin.listen" "CORDBOARD_ADMIN_LISTEN"
         "an address with a port that callers do not reach, for example 127.0.0.1:8081"
     ADMIN_TOKEN "admin.token" "CORDBOARD_ADMIN_TOKEN"
