@@ -13,16 +13,24 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+pub mod dtmf;
 pub mod g711;
 
 mod bank;
 mod coefficients;
+mod fields;
 mod line;
+mod math;
 mod prototype;
 mod rate;
 mod resampler;
+pub mod sound;
+mod spectrum;
 mod state;
+mod timbre;
 
 use alloc::vec::Vec;
 

@@ -123,6 +123,12 @@ impl Call {
         self.cut_off();
     }
 
+    /// Hands audio of the line to the model, in the line's format, as if it had just come: what was withheld
+    /// and turned out to matter.
+    pub fn model_hears(&mut self, audio: &[u8]) {
+        self.caller_audio_in(audio.to_vec());
+    }
+
     /// Asks to be told once everything played so far was heard.
     pub fn mark(&mut self, name: &str) {
         self.actions.push(Action::Mark(name.to_owned()));
@@ -190,6 +196,14 @@ impl Call {
     /// [`TOKEN_RESERVED`] up are the SDK's own and are lowered into the tenant's range.
     pub fn set_timer(&mut self, token: u64, after_ms: u64) {
         self.timer_at(token % TOKEN_RESERVED, after_ms);
+    }
+
+    /// Sets a timer to a time of the call, or cancels it: what a [building block](crate::blocks) wants after every event.
+    pub fn wake_at(&mut self, token: u64, at_ms: Option<u64>) {
+        match at_ms {
+            Some(at) => self.set_timer(token, at.saturating_sub(self.now)),
+            None => self.cancel_timer(token),
+        }
     }
 
     /// Cancels a timer; nothing happens if it is not set.

@@ -45,12 +45,14 @@
 //! The contract is `wit/tenant.wit`; the life of a call is told in `wit/README.md`.
 
 pub mod bindings;
+pub mod blocks;
 pub mod harness;
 pub mod limits;
 
 mod agent;
 mod call;
 mod ending;
+mod keys;
 mod paths;
 mod playback;
 mod responses;
@@ -73,7 +75,9 @@ pub use bindings::cordboard::tenant::types::{
     Publication, Refusal, Timer, Transfer,
 };
 pub use call::{Call, Role};
+pub use cordboard_audio::dtmf::{ToneError, ToneSettings};
 pub use cordboard_audio::{Path, Profile};
+pub use keys::UnplayableKeys;
 pub use session::{
     Audio, Eagerness, Greeting, Idle, NoiseReduction, Session, Transcription, TurnDetection,
 };

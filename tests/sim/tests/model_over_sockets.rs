@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cordboard_sim::carrier::menu::{Menu, Place};
 use cordboard_sim::model::{
     Answer, Behaviour, Dialect, Exchange, ModelConfig, ModelScript, ModelServer, Outcome, Refuse,
 };
 use cordboard_sim::speech;
+use cordboard_sim::voice::Speaker;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -127,6 +129,34 @@ async fn a_spoken_turn_is_heard_committed_transcribed_and_answered() {
     assert_eq!(events.last().unwrap()["transcript"], speech::CALLER_HOURS.words);
     let events = client.until("response.done").await;
     assert!(events.iter().any(|e| e["type"] == "response.output_audio.delta"));
+}
+
+#[tokio::test]
+async fn what_a_menu_says_is_transcribed_by_its_sound_and_a_person_is_answered() {
+    let menu = Menu::parse(include_str!("../menus/power-company.toml")).unwrap();
+    let server = ModelServer::start(quick(ModelScript::at_menu(&menu))).await.unwrap();
+    let mut client = Client::open(&server).await;
+    client.telephone().await;
+    let transcript = "conversation.item.input_audio_transcription.completed";
+    let Place::Menu(invoices) = &menu.places["invoices"] else { panic!() };
+    for (words, speaker) in [
+        (menu.invalid.as_str(), Speaker::Recording),
+        (invoices.say.as_str(), Speaker::Recording),
+        ("Certainly. I have sent it again.", Speaker::Person),
+    ] {
+        client.say(&menu.utterance(words, speaker).ulaw).await;
+        client.say(&[0xFF; 8000]).await;
+        // The transcript may come before, within or after the answer.
+        let events = client.until("response.done").await;
+        let heard = events.iter().find(|event| event["type"] == transcript);
+        assert_eq!(heard.expect("it came within the answer")["transcript"], words);
+        let answer = &events.last().unwrap()["response"]["output"][0]["content"][0]["transcript"];
+        let expected = match speaker {
+            Speaker::Person => "Thank you very much. Goodbye.",
+            _ => "One moment, please.",
+        };
+        assert_eq!(*answer, expected);
+    }
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use url::Url;
 
 use super::http::{Addresses, Poster, timestamp_nanos, voice_form};
 use super::ids::{sid, uuid};
+use super::party::Party;
 use super::report::{CallReport, DebuggerEntry, End, StreamReport};
-use super::script::Director;
 use super::second::SecondSocket;
 use super::stream::{Over, Stream};
 use super::twiml::{self, Connect, Verb};
@@ -50,7 +50,7 @@ pub(super) async fn run(
     let mut call = Call {
         carrier,
         addresses: Addresses::new(carrier.config(), actual.clone()),
-        director: Director::new(plan.script.clone()),
+        party: Party::new(&plan),
         plan,
         controls,
         report,
@@ -70,6 +70,7 @@ pub(super) async fn run(
         }
     }
     call.completed().await;
+    call.report.menu = call.party.menu_report(call.report.streams.len());
     call.report
 }
 
@@ -77,7 +78,7 @@ struct Call<'a> {
     carrier: &'a Carrier,
     addresses: Addresses,
     plan: CallPlan,
-    director: Director,
+    party: Party,
     controls: UnboundedReceiver<Control>,
     report: CallReport,
 }
@@ -140,7 +141,9 @@ impl Call<'_> {
                 }
                 Verb::Say(words) => self.noted(format!("say: {words}")),
                 Verb::Play { url, digits } => {
-                    self.noted(format!("play: {url}{}", digits.unwrap_or_default()))
+                    let digits = digits.unwrap_or_default();
+                    self.party.press(&digits);
+                    self.noted(format!("play: {url}{digits}"))
                 }
                 Verb::Pause(seconds) => {
                     self.report.verbs.push(format!("pause: {seconds}"));
@@ -221,7 +224,7 @@ impl Call<'_> {
         let mut stream = Stream::new(
             socket,
             writer,
-            &mut self.director,
+            &mut self.party,
             &self.plan.knobs,
             self.plan.seed,
             report,

@@ -50,6 +50,12 @@ impl Line {
         self.waiting.push_back(utterance);
     }
 
+    /// Stops in mid-word and forgets what waits.
+    pub(super) fn hush(&mut self) {
+        self.waiting.clear();
+        self.offset = 0;
+    }
+
     /// Returns whether something is being said.
     pub(super) fn is_speaking(&self) -> bool {
         !self.waiting.is_empty()
@@ -124,6 +130,22 @@ mod tests {
         assert!(!line.is_speaking());
         assert_eq!(line.spoken(), [Spoken { name: "a".into(), span: Span { from: 0, to: 200 } }]);
         assert_eq!(line.said().len(), 320);
+    }
+
+    #[test]
+    fn who_is_hushed_says_no_more_and_begins_anew() {
+        let mut line = Line::new(1, 0, true);
+        line.say(Utterance { name: "a".into(), ulaw: vec![0x10; 400].into() });
+        line.say(Utterance { name: "b".into(), ulaw: vec![0x20; 400].into() });
+        line.frame();
+        line.hush();
+        assert!(!line.is_speaking());
+        assert!(line.frame().iter().all(|code| matches!(code, 0x7F | 0xFF)));
+        line.say(Utterance { name: "c".into(), ulaw: vec![0x30; 160].into() });
+        assert_eq!(line.frame(), [0x30; 160]);
+        let said: Vec<(&str, u64)> =
+            line.spoken().iter().map(|it| (it.name.as_str(), it.span.to - it.span.from)).collect();
+        assert_eq!(said, [("a", 160), ("c", 160)]);
     }
 
     #[test]

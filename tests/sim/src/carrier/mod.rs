@@ -1,7 +1,7 @@
 //! Twilio, played from its documentation: webhook, TwiML, the stream with its playout clock, callbacks, REST.
 //!
 //! [`Carrier::start`] places a call to a gateway's webhook and [`Carrier::start_stream`] goes straight to a WebSocket. A
-//! [`CallerScript`] says what the caller does; a [`CallReport`] says what both sides did. The stream runs in real time, as the
+//! [`CallerScript`] says what the caller does, or a [`menu::Menu`] is at the far end; a [`CallReport`] says what both sides did. The stream runs in real time, as the
 //! carrier's does: one frame every 20 ms on absolute deadlines.
 //!
 //! Tests run on loopback behind a pretended public origin: the carrier signs and names the **public** URLs and connects to the
@@ -12,6 +12,8 @@ mod http;
 mod ids;
 mod line;
 pub mod load;
+pub mod menu;
+mod party;
 pub mod playout;
 mod report;
 mod rest;
@@ -71,6 +73,8 @@ pub struct CallPlan {
     pub to: String,
     /// What the caller does.
     pub script: CallerScript,
+    /// A telephone menu at the far end, in place of a caller with a script.
+    pub menu: Option<menu::Menu>,
     /// What is wrong with the line.
     pub knobs: Knobs,
     /// More parameters for the webhook's form, or other values for the usual ones.
@@ -88,11 +92,18 @@ impl CallPlan {
             from: "+15550100001".into(),
             to: "+15550100002".into(),
             script,
+            menu: None,
             knobs: Knobs::default(),
             form: Vec::new(),
             status_callback: None,
             seed: 1,
         }
+    }
+
+    /// Plans a call that the gateway has placed by the carrier's REST interface and that a menu has answered.
+    pub fn to_menu(menu: menu::Menu) -> Self {
+        let form = vec![("Direction".into(), "outbound-api".into())];
+        Self { menu: Some(menu), form, ..Self::new(CallerScript::new()) }
     }
 }
 

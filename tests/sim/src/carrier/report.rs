@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::line::Spoken;
+use super::menu::MenuReport;
 use super::playout::{Echo, GAP_SAMPLES_MAX, Span};
 use crate::audio::is_audible;
 
@@ -23,6 +24,8 @@ pub struct CallReport {
     pub end: End,
     /// The step at which the caller's script failed, if it did.
     pub script_failure: Option<String>,
+    /// What the menu saw, if one was at the far end.
+    pub menu: Option<MenuReport>,
 }
 
 impl CallReport {

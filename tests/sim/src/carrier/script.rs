@@ -55,6 +55,8 @@ pub enum Step {
     Say(Utterance),
     /// Begins to say something; the next step begins at once.
     Begin(Utterance),
+    /// Stops in mid-word and forgets what was still to be said.
+    Hush,
     /// Presses a key.
     Press(char),
     /// Hangs up: `stop`, then the socket closes.

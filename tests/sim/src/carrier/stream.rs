@@ -15,10 +15,11 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::line::Line;
+use super::party::Party;
 use super::playout::{Echo, Playout, Sample};
 use super::report::{DebuggerEntry, Logged, Message, Side, StreamReport};
 use super::rules::{self, FromGateway};
-use super::script::{Act, Director, Heard, Step};
+use super::script::{Act, Heard, Step};
 use super::second::SecondSocket;
 use super::upgrade::Socket;
 use super::wire::Writer;
@@ -48,11 +49,13 @@ pub(super) struct Stream<'a> {
     writer: Writer,
     line: Line,
     playout: Playout,
-    director: &'a mut Director,
+    party: &'a mut Party,
     knobs: &'a Knobs,
     random: SmallRng,
     began: Instant,
     frames: u64,
+    /// Bytes of what was heard that the far end has listened to.
+    listened: usize,
     held: VecDeque<String>,
     release_at_frame: u64,
     late_echoes: VecDeque<(Instant, Echo)>,
@@ -72,7 +75,7 @@ impl<'a> Stream<'a> {
     pub(super) fn new(
         socket: Socket,
         writer: Writer,
-        director: &'a mut Director,
+        party: &'a mut Party,
         knobs: &'a Knobs,
         seed: u64,
         report: StreamReport,
@@ -85,11 +88,12 @@ impl<'a> Stream<'a> {
             writer,
             line: Line::new(seed, knobs.noise_amplitude, true),
             playout: Playout::recording(),
-            director,
+            party,
             knobs,
             random: SmallRng::seed_from_u64(seed),
             began: Instant::now(),
             frames: 0,
+            listened: 0,
             held: VecDeque::new(),
             release_at_frame: 0,
             late_echoes: VecDeque::new(),
@@ -193,7 +197,9 @@ impl<'a> Stream<'a> {
         self.echo_due_marks().await?;
         let audible = self.playout.heard().rchunks(160).next().is_some_and(is_audible);
         let heard = Heard { now_ms: position / 8, audible, speaking: self.line.is_speaking() };
-        for act in self.director.tick(heard) {
+        let audio = &self.playout.heard()[self.listened..];
+        self.listened += audio.len();
+        for act in self.party.tick(heard, audio) {
             match act {
                 Act::Do(step) => {
                     if let Some(over) = self.perform(step).await? {
@@ -213,6 +219,7 @@ impl<'a> Stream<'a> {
         let frames_of = |ms: u64| ms / 20;
         match step {
             Step::Say(utterance) | Step::Begin(utterance) => self.line.say(utterance),
+            Step::Hush => self.line.hush(),
             Step::Press(key) => {
                 let text = self.writer.dtmf(key);
                 self.send(text, Message::Dtmf(key)).await?;

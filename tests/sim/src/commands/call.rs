@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde_json::json;
 
 use crate::audio::wav;
 use crate::carrier::load::{self, LoadPlan, Signal, Target};
+use crate::carrier::menu::{Menu, Outcome};
 use crate::carrier::{CallPlan, CallReport, CallerScript, Carrier, CarrierConfig, End, Utterance};
 
 /// Options of `cordboard sim call`.
@@ -23,6 +24,9 @@ pub struct CallArgs {
     /// What the caller says, once, after the greeting (16-bit WAV); without it, the bicycle shop's customer calls
     #[arg(long, value_name = "FILE")]
     pub wav: Option<PathBuf>,
+    /// A telephone menu that the gateway has called, in place of a caller; tests/sim/menus has one and explains the format
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["wav", "calls", "seconds"])]
+    pub menu: Option<PathBuf>,
     /// How many calls at once; more than one prints a load report
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub calls: u32,
@@ -96,7 +100,11 @@ pub async fn run_call(args: CallArgs) -> Result<()> {
             CallerScript::new().wait_answer().say(utterance).wait_answer().hang_up()
         }
     };
-    let plan = CallPlan { from: args.from.clone(), to: args.to.clone(), ..CallPlan::new(script) };
+    let plan = match &args.menu {
+        None => CallPlan::new(script),
+        Some(path) => CallPlan::to_menu(Menu::read(path)?),
+    };
+    let plan = CallPlan { from: args.from.clone(), to: args.to.clone(), ..plan };
     let carrier = Carrier::new(config);
     let call = match &target {
         Target::Webhook(url) => carrier.start(url, plan),
@@ -113,6 +121,10 @@ pub async fn run_call(args: CallArgs) -> Result<()> {
     }
     if let Some(failure) = &report.script_failure {
         bail!("the call did not go as the script wanted: {failure}");
+    }
+    if let Some(menu) = &report.menu {
+        ensure!(menu.outcome == Outcome::Talked, "nobody was reached: {:?}", menu.outcome);
+        ensure!(menu.restarts == 0, "the stream was restarted {} times", menu.restarts);
     }
     match report.end {
         End::CallerHungUp | End::GatewayHungUp | End::CompletedByRest | End::Dialled(_) => Ok(()),
@@ -175,7 +187,8 @@ fn call_text(report: &CallReport, recorded: Option<&std::path::Path>) -> String 
             stream.frames_received,
             stream.heard_ms() as f64 / 1000.0
         ));
-        for turn in stream.turns() {
+        // What a menu says is no turn that anybody answers.
+        for turn in stream.turns().into_iter().filter(|_| report.menu.is_none()) {
             let answer = match turn.latency_ms {
                 Some(ms) => format!("answered after {ms:.0} ms"),
                 None => "not answered".into(),
@@ -193,6 +206,30 @@ fn call_text(report: &CallReport, recorded: Option<&std::path::Path>) -> String 
             ));
         }
         line(format!("audible gaps   {}", stream.gaps.len()));
+    }
+    if let Some(menu) = &report.menu {
+        line(format!("way            {}", menu.path().join(" > ")));
+        for heard in &menu.keys {
+            line(format!(
+                "key heard      {} at {} ({:.1} s, {:?})",
+                heard.key,
+                heard.place,
+                heard.at_ms as f64 / 1000.0,
+                heard.meaning
+            ));
+        }
+        line(format!("restarts       {}", menu.restarts));
+        if let Some(person) = &menu.person {
+            let word = match person.first_word_after_ms {
+                Some(ms) => format!("heard the first word after {ms} ms"),
+                None => "heard nobody".into(),
+            };
+            line(format!(
+                "person         answered at {:.1} s, {word}, {} lines answered",
+                person.answered_ms as f64 / 1000.0,
+                person.lines_answered
+            ));
+        }
     }
     for entry in &report.debugger {
         line(format!("debugger       {} {}", entry.code, entry.text));

@@ -1,12 +1,14 @@
 //! `sim model`: a speech model to point any Realtime client at.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use crate::model::{Behaviour, Dialect, ModelConfig, ModelServer};
+use crate::carrier::menu::Menu;
+use crate::model::{Behaviour, Dialect, ModelConfig, ModelScript, ModelServer};
 
 /// Options of `cordboard sim model`.
 #[derive(Debug, Clone, Args)]
@@ -35,10 +37,17 @@ pub struct ModelArgs {
     /// Throw unknown events in between
     #[arg(long)]
     pub unknown_events: bool,
+    /// Know the announcements of this telephone menu by their sound, and answer its people
+    #[arg(long, value_name = "FILE")]
+    pub menu: Option<PathBuf>,
 }
 
 /// Runs the model until the process ends.
 pub async fn run_model(args: ModelArgs) -> Result<()> {
+    let script = match &args.menu {
+        Some(path) => ModelScript::at_menu(&Menu::read(path)?),
+        None => ModelScript::default(),
+    };
     let config = ModelConfig {
         dialect: args.dialect,
         behaviour: args.behaviour,
@@ -48,7 +57,7 @@ pub async fn run_model(args: ModelArgs) -> Result<()> {
         session_max: Duration::from_secs(args.session_max),
         unknown_events: args.unknown_events,
         record: false,
-        ..ModelConfig::default()
+        ..ModelConfig::with_script(script)
     };
     let server = ModelServer::listen(args.listen, config)
         .await

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::conversation::{Conversation, Item, unknown_item};
 use super::format::Format;
+use super::hearing::Ear;
 use super::refusal::Refusal;
 use super::script::{Answer, ModelScript};
 use super::session::{Session, from_beta};
@@ -50,6 +51,9 @@ pub struct Engine {
     pub(super) conversation: Conversation,
     pub(super) speaking: Option<Speaking>,
     vad: Option<Vad>,
+    ear: Ear,
+    /// The answer to what was known again in the last turn.
+    known_answer: Option<Answer>,
     format: Format,
     appended_ms: f64,
     uncommitted_ms: f64,
@@ -81,6 +85,8 @@ impl Engine {
             Session::new(&id_of("sess", &mut random), model, unix_seconds + expires_at.as_secs());
         let conversation_id = id_of("conv", &mut random);
         let mut engine = Self {
+            ear: Ear::new(&script.known),
+            known_answer: None,
             script,
             format: session.input_format(),
             vad: None,
@@ -291,6 +297,7 @@ impl Engine {
         self.appended_ms += ms;
         self.uncommitted_ms += ms;
         let samples = self.format.decode(&bytes);
+        self.ear.push(self.format.rate(), &samples);
         let noticed = match &mut self.vad {
             Some(vad) => vad.push(&samples),
             None => Vec::new(),
@@ -371,13 +378,26 @@ impl Engine {
         self.announce(&item, previous.as_deref());
         self.turns += 1;
         self.after_tools = None;
+        let words = self.words_of_turn(audio_ms);
         if self.session.transcribes() {
-            self.transcribe(now, &item_id, audio_ms);
+            self.transcribe(now, &item_id, audio_ms, words);
         }
     }
 
-    fn transcribe(&mut self, now: Duration, item_id: &str, audio_ms: f64) {
-        let words = self.script.heard(self.turns).to_owned();
+    /// Returns what was said in the turn that ends now, and notes how it is to be answered.
+    fn words_of_turn(&mut self, audio_ms: f64) -> String {
+        self.known_answer = None;
+        if self.script.known.is_empty() {
+            return self.script.heard(self.turns).to_owned();
+        }
+        let recognised = self.ear.recognise(audio_ms);
+        let Some(last) = recognised.last() else { return self.script.misheard.clone() };
+        self.known_answer = self.script.known[last.known].answer.clone();
+        let words: Vec<String> = recognised.into_iter().map(|it| it.words).collect();
+        words.join(" ")
+    }
+
+    fn transcribe(&mut self, now: Duration, item_id: &str, audio_ms: f64, words: String) {
         let kind = "conversation.item.input_audio_transcription";
         let mut at = now + self.config.transcription_delay;
         let middle = words.find(' ').unwrap_or(words.len());
@@ -430,6 +450,7 @@ impl Engine {
         let previous = self.conversation.insert(item, event["previous_item_id"].as_str())?;
         if value["role"] == "user" {
             self.turns += 1;
+            self.known_answer = None;
             self.after_tools = None;
         }
         self.tools_answered |= output;
@@ -465,6 +486,9 @@ impl Engine {
             && let Some(answer) = self.after_tools.take()
         {
             return answer;
+        }
+        if let Some(answer) = &self.known_answer {
+            return answer.clone();
         }
         self.script.answer(self.turns).clone()
     }

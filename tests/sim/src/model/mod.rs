@@ -3,6 +3,7 @@
 //! [`ModelServer::start`] listens on a loopback port; a [`ModelScript`] says what is answered; a [`ModelLog`] says what passed. The decisions are in
 //! [`engine`], which has no clock and no socket.
 
+mod at_menu;
 pub mod client;
 pub mod conversation;
 pub mod dialect;
@@ -10,6 +11,7 @@ pub mod echo;
 pub mod engine;
 pub mod format;
 mod give;
+mod hearing;
 mod log;
 pub mod refusal;
 pub mod schema;
@@ -22,7 +24,7 @@ pub mod vad;
 use std::time::Duration;
 
 pub use log::{ModelLog, Received, Sent, SessionLog};
-pub use script::{Answer, Exchange, ModelScript, Outcome, Part, Voice};
+pub use script::{Answer, Exchange, Known, ModelScript, Outcome, Part, Voice};
 pub use server::ModelServer;
 
 /// Which protocol is spoken.

@@ -3,6 +3,11 @@
 //! One rule: an answer belongs to a turn of the caller, not to a request. The greeting answers a `response.create` before
 //! any turn, the first entry of `turns` answers the first turn, and so on; asking twice for one turn gives the same answer twice. So a
 //! test's script stays right when a gateway asks once more or once less.
+//!
+//! A script may also know sounds ([`ModelScript::knowing`]). Then a turn's words are those that were heard in its audio, whichever
+//! turn it is, and what is known may have an answer of its own.
+
+use std::borrow::Cow;
 
 use crate::speech::{self, Clip};
 
@@ -15,6 +20,21 @@ pub struct ModelScript {
     pub turns: Vec<Exchange>,
     /// Answers every later turn.
     pub otherwise: Answer,
+    /// What is known again by its sound. Unless this is empty, `turns` is not asked.
+    pub known: Vec<Known>,
+    /// The transcript of a turn in which nothing was known again: transcribers make words even of noise.
+    pub misheard: String,
+}
+
+/// Something the far end may say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// The words.
+    pub words: String,
+    /// How they sound: mu-law at 8 kHz.
+    pub sound: Cow<'static, [u8]>,
+    /// What a turn that ends with it is answered; otherwise as every other turn.
+    pub answer: Option<Answer>,
 }
 
 /// A turn of the caller and the answer to it.
@@ -70,6 +90,8 @@ pub enum Voice {
         /// Its length in ms.
         ms: u32,
     },
+    /// The simulator's own voice, saying the text.
+    Words,
     /// Nothing: the item ends before any audio.
     Mute,
 }
@@ -91,6 +113,11 @@ impl Answer {
     /// Answers with a clip.
     pub fn clip(clip: Clip) -> Self {
         Self::speech(clip.words, Voice::Clip(clip))
+    }
+
+    /// Answers with these words in the simulator's own voice.
+    pub fn words(words: &str) -> Self {
+        Self::speech(words, Voice::Words)
     }
 
     /// Answers with a tone of 440 Hz for so many ms.
@@ -159,6 +186,9 @@ impl Exchange {
     }
 }
 
+/// What transcribers are known to write when nobody has said anything.
+const MISHEARD: &str = "Thank you for watching.";
+
 impl Default for ModelScript {
     /// The bicycle shop: greeting, an answer worth interrupting, the answer to the interruption, a tool call, a goodbye.
     fn default() -> Self {
@@ -173,6 +203,8 @@ impl Default for ModelScript {
                 Exchange::to(speech::CALLER_GOODBYE, Answer::clip(speech::AGENT_GOODBYE)),
             ],
             otherwise: Answer::clip(speech::AGENT_GOODBYE),
+            known: Vec::new(),
+            misheard: MISHEARD.into(),
         }
     }
 }
@@ -180,7 +212,7 @@ impl Default for ModelScript {
 impl ModelScript {
     /// Answers every turn, and the greeting, alike.
     pub fn always(answer: Answer) -> Self {
-        Self { greeting: answer.clone(), turns: Vec::new(), otherwise: answer }
+        Self { greeting: answer.clone(), otherwise: answer, ..Self::new(Answer::tone(0), []) }
     }
 
     /// Greets and answers the caller's turns in order.
@@ -189,7 +221,15 @@ impl ModelScript {
             greeting,
             turns: turns.into_iter().collect(),
             otherwise: Answer::clip(speech::AGENT_GOODBYE),
+            known: Vec::new(),
+            misheard: MISHEARD.into(),
         }
+    }
+
+    /// Knows these sounds again, and transcribes what it hears of them.
+    pub fn knowing(mut self, known: impl IntoIterator<Item = Known>) -> Self {
+        self.known.extend(known);
+        self
     }
 
     /// Returns the answer to the n-th turn; 0 asks for the greeting.

@@ -10,6 +10,7 @@ use rand::rngs::SmallRng;
 
 use super::format::Format;
 use super::script::{Answer, Outcome, Part, Voice};
+use crate::voice::{self, Speaker};
 
 /// One thing to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +114,11 @@ impl Speaking {
             steps.push_back((at, Step::Begin(n)));
             let kind = match part {
                 Part::Speech { text, voice } => {
-                    let sound =
-                        if manner.speaks { sound_of(*voice, manner.format) } else { Vec::new() };
+                    let sound = if manner.speaks {
+                        sound_of(*voice, text, manner.format)
+                    } else {
+                        Vec::new()
+                    };
                     let keep = if answer.outcome == Outcome::Complete { 1.0 } else { 0.5 };
                     at = plan_speech(&mut steps, n, text, &sound, keep, manner, at, random);
                     OutputKind::Message { sound }
@@ -216,9 +220,10 @@ fn plan_speech(
     at
 }
 
-fn sound_of(voice: Voice, format: Format) -> Vec<u8> {
+fn sound_of(voice: Voice, text: &str, format: Format) -> Vec<u8> {
     match (voice, format) {
         (Voice::Mute, _) => Vec::new(),
+        (Voice::Words, format) => format.encode(&voice::say(Speaker::Agent, text, format.rate())),
         (Voice::Tone { hertz, ms }, format) => {
             format.encode(&crate::audio::tone(hertz, format.rate(), ms))
         }
