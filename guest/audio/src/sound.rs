@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use crate::LoadError;
 use crate::fields::{Reader, Writer};
 use crate::g711::ulaw_decode;
+use crate::math::{POWER_0_DBM0, power_db};
 use crate::timbre::{Timbre, TimbreMeter};
 
 /// What is on the line.
@@ -90,6 +91,20 @@ impl SoundMeter {
         let last = (usize::from(self.at) + LONG - 1) % LONG;
         if self.len == 0 { SILENCE_DBM0 } else { self.frames[last].level_dbm0 }
     }
+}
+
+/// The mean power of a piece of mu-law in dBm0; below -100 for silence. All there is of a speech detector where the question
+/// is only whether somebody speaks into the telephone or a room answers.
+pub fn ulaw_level_dbm0(ulaw: &[u8]) -> f32 {
+    if ulaw.is_empty() {
+        return SILENCE_DBM0;
+    }
+    let square = |code: &u8| {
+        let x = f32::from(ulaw_decode(*code)) * (1.0 / 32_768.0);
+        x * x
+    };
+    let energy: f32 = ulaw.iter().map(square).sum();
+    power_db(energy / ulaw.len() as f32 / POWER_0_DBM0)
 }
 
 /// Hand-over.

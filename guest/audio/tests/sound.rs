@@ -7,7 +7,7 @@ mod seed;
 #[path = "common/speech.rs"]
 mod speech;
 
-use cordboard_audio::sound::{Sound, SoundMeter};
+use cordboard_audio::sound::{Sound, SoundMeter, ulaw_level_dbm0};
 use cordboard_audio::{decode_twilio_audio, encode_twilio_audio};
 use music::{STYLES, hiss, music, ringing};
 use seed::{Seed, noise};
@@ -100,8 +100,11 @@ fn the_level_is_that_of_the_last_frame_in_dbm0() {
     // A sine of 2500 is 19.15 dB below one of 22657, which is 0 dBm0.
     meter.process(&ringing(1.0, &[1_000.0], 1.0, 0.0));
     assert!((meter.level_dbm0() + 19.15).abs() < 0.05, "{}", meter.level_dbm0());
+    let tone = encode_twilio_audio(&ringing(0.1, &[1_000.0], 1.0, 0.0));
+    assert!((ulaw_level_dbm0(&tone) + 19.15).abs() < 0.1, "{}", ulaw_level_dbm0(&tone));
     meter.process(&[0; 160]);
     assert!(meter.level_dbm0() < -100.0);
+    assert!(ulaw_level_dbm0(&[0xFF; 160]) < -100.0 && ulaw_level_dbm0(&[]) < -100.0);
 }
 
 #[test]

@@ -134,6 +134,13 @@ impl Call {
         self.actions.push(Action::Mark(name.to_owned()));
     }
 
+    /// Takes a line of the caller back, as if it had not been said: from the model's conversation and from
+    /// what a new session would be told. For what a guard of [`blocks`](crate::blocks) has recognised as nobody's words.
+    pub fn strike(&mut self, item: &str) {
+        self.state.turns.strike(item);
+        self.send("history", json!({"type": "conversation.item.delete", "item_id": item}));
+    }
+
     /// Sends any client event; an `event_id` is added where it has none.
     pub fn model_event(&mut self, event: Value) {
         self.send("own", event);

@@ -43,6 +43,8 @@ pub struct Harness<T> {
     ended: bool,
     ids: u32,
     response: Option<String>,
+    /// What the caller is saying, by the server's id.
+    speech: Option<String>,
     swap_every: u32,
     fed: u32,
 }
@@ -72,6 +74,7 @@ impl<T: Tenant> Harness<T> {
             ended: false,
             ids: 0,
             response: None,
+            speech: None,
             swap_every: 0,
             fed: 0,
             info,
@@ -260,6 +263,7 @@ impl<T: Tenant> Harness<T> {
     /// The caller begins to speak.
     pub fn caller_interrupts(&mut self) -> Vec<Action> {
         let item = self.id("user");
+        self.speech = Some(item.clone());
         self.model(json!({
             "type": "input_audio_buffer.speech_started", "audio_start_ms": self.now, "item_id": item,
         }))
@@ -273,7 +277,7 @@ impl<T: Tenant> Harness<T> {
 
     /// The caller's turn ends and is written down; returns the item.
     pub fn caller_stops(&mut self, text: &str) -> String {
-        let item = self.id("user");
+        let item = self.speech.take().unwrap_or_else(|| self.id("user"));
         self.model(json!({
             "type": "input_audio_buffer.speech_stopped", "audio_end_ms": self.now, "item_id": item,
         }));

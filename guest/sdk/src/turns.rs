@@ -105,6 +105,11 @@ impl Turns {
         self.lines.retain(|line| line.item != item || line.text_final);
     }
 
+    /// Forgets a line of the caller.
+    pub(crate) fn strike(&mut self, item: &str) {
+        self.lines.retain(|line| line.item != item || line.speaker == Speaker::Agent);
+    }
+
     /// A piece of the agent's words.
     pub(crate) fn agent_delta(&mut self, item: &str, delta: &str) {
         let line = self.agent_line(item);

@@ -21,6 +21,12 @@ pub(crate) struct ServerEvent {
     #[serde(deserialize_with = "lenient")]
     pub(crate) delta: Option<String>,
     #[serde(deserialize_with = "lenient")]
+    pub(crate) audio_start_ms: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) audio_end_ms: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) usage: Option<Box<RawValue>>,
+    #[serde(deserialize_with = "lenient")]
     pub(crate) response: Option<Response>,
     #[serde(deserialize_with = "lenient")]
     pub(crate) item: Option<Item>,

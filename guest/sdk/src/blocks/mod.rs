@@ -7,14 +7,19 @@
 //!
 //! The words of a language are data in the settings: English by default, any other by the author.
 
+pub mod budget;
+pub mod echo;
 pub mod hold;
+pub mod interrupt;
 pub mod keys;
 pub mod menu;
+pub mod transcript;
 
 mod audio;
-#[cfg_attr(not(test), expect(dead_code, reason = "the blocks that compare texts use the rest"))]
+mod said;
 mod words;
 
+pub use said::CallerText;
 pub use words::Phrases;
 
 use serde::Serialize;
