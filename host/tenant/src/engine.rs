@@ -61,6 +61,7 @@ struct Inner {
     advice: Vec<String>,
     ticker: Arc<Ticker>,
     reaper: mpsc::Sender<Corpse>,
+    counts_fuel: bool,
     /// One compilation at a time: each already uses every core, and deployments can wait for one another.
     /// A lock, because deployments come from anywhere and nothing is owned by it but the right to go on.
     compiling: Arc<Mutex<()>>,
@@ -82,11 +83,26 @@ impl Engine {
     ///
     /// When the pool cannot be reserved or a thread cannot be started.
     pub fn new(config: &EngineConfig) -> Result<Self, EngineError> {
+        Self::make(config, false)
+    }
+
+    /// Makes an engine that counts what a guest does in fuel, about one unit for an instruction, and
+    /// holds budgets in it: the same events cost the same on every machine, and a busy one does not punish
+    /// anybody. Guests run slower for it, so it is for tests of a tenant, never for calls.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::new`].
+    pub fn counting_fuel(config: &EngineConfig) -> Result<Self, EngineError> {
+        Self::make(config, true)
+    }
+
+    fn make(config: &EngineConfig, counts_fuel: bool) -> Result<Self, EngineError> {
         let instances = config.instances_max;
         let pool = |e: wasmtime::Error| EngineError::Pool { instances, reason: format!("{e:#}") };
         let version = full_version().map_err(pool)?;
-        let wasm =
-            wasmtime::Engine::new(&settings(instances, version).map_err(pool)?).map_err(pool)?;
+        let wasm = wasmtime::Engine::new(&settings(instances, version, counts_fuel).map_err(pool)?)
+            .map_err(pool)?;
         let linker = crate::wasi::linker(&wasm).map_err(pool)?;
         let compatibility = compatibility(&wasm);
         let ticker = Ticker::start(&wasm)?;
@@ -98,6 +114,7 @@ impl Engine {
             advice,
             ticker,
             reaper: reaper()?,
+            counts_fuel,
             compiling: Arc::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -111,6 +128,11 @@ impl Engine {
     /// Whether the thread that interrupts guests keeps time.
     pub fn heartbeat(&self) -> Heartbeat {
         self.inner.ticker.heartbeat()
+    }
+
+    /// Whether budgets are held in fuel.
+    pub fn counts_fuel(&self) -> bool {
+        self.inner.counts_fuel
     }
 
     pub(crate) fn wasm(&self) -> &wasmtime::Engine {
@@ -139,7 +161,7 @@ impl Engine {
 }
 
 /// Wasmtime's settings.
-fn settings(instances: u32, version: String) -> wasmtime::Result<Config> {
+fn settings(instances: u32, version: String, counts_fuel: bool) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -150,6 +172,7 @@ fn settings(instances: u32, version: String) -> wasmtime::Result<Config> {
         .relaxed_simd_deterministic(true)
         // Guests yield, and runaway guests end, at the ticker's beat.
         .epoch_interruption(true)
+        .consume_fuel(counts_fuel)
         .max_wasm_stack(fixed::WASM_STACK_BYTES)
         .async_stack_size(fixed::ASYNC_STACK_BYTES)
         .module_version(ModuleVersionStrategy::Custom(version))?

@@ -1,6 +1,7 @@
 //! One instance of a tenant's component: it answers the events of one call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cordboard_call::contract::{Action, CallInfo, Event, Millis};
 use wasmtime::Store;
@@ -12,7 +13,7 @@ use crate::component::Component;
 use crate::engine::Engine;
 use crate::fault::{BadAnswer, Fault};
 use crate::guest_log::{GuestLog, LogSink};
-use crate::limits::{Limits, fixed};
+use crate::limits::{FUEL_PER_MS, Limits, fixed};
 use crate::meter::Meter;
 use crate::state::{GuestState, MemoryGate};
 use crate::wasi::{self, CallClock};
@@ -39,6 +40,17 @@ impl std::fmt::Debug for InstanceConfig {
     }
 }
 
+/// What the last call into a guest took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Units of fuel, about one for an instruction; 0 where the engine does not count it.
+    pub fuel: u64,
+    /// Linear memory held afterwards, in bytes. It never shrinks.
+    pub memory_bytes: usize,
+    /// Memory that was asked for and refused, in bytes the guest would have had.
+    pub memory_refused: Option<usize>,
+}
+
 /// A running tenant.
 ///
 /// After any [`Fault`] it is gone: its memory is given back on another thread, and every further call
@@ -48,6 +60,7 @@ pub struct Instance {
     live: Option<Live>,
     limits: Arc<Limits>,
     has_handover: bool,
+    cost: Cost,
 }
 
 /// What is dropped by the reaper.
@@ -100,8 +113,12 @@ impl Instance {
         store.set_max_component_handles(fixed::HANDLES_MAX);
         store.epoch_deadline_callback(|store| store.data().meter.tick());
         store.set_epoch_deadline(1);
+        let engine = &parts.engine;
         let started = meter
-            .run(limits.start_cpu, parts.pre.instantiate_async(&mut store))
+            .run(
+                fill(engine, &mut store, limits.start_cpu),
+                parts.pre.instantiate_async(&mut store),
+            )
             .await
             .and_then(|instance| {
                 let handler = parts.handler.load(&mut store, &instance)?;
@@ -113,11 +130,15 @@ impl Instance {
             Ok((handler, handover)) => Ok(Self {
                 engine: parts.engine.clone(),
                 has_handover: handover.is_some(),
+                cost: cost(engine, &store, limits.start_cpu),
                 live: Some(Live { store, handler, handover, meter, clock }),
                 limits,
             }),
             Err(error) => {
-                let fault = Fault::of_start(&error, &store.data().log.last_words());
+                let fault = match out_of_fuel(&error, limits.start_cpu) {
+                    Some(fault) => fault,
+                    None => Fault::of_start(&error, &store.data().log.last_words()),
+                };
                 let fault = for_want_of_memory(&store, fault);
                 parts.engine.bury(store);
                 Err(fault)
@@ -134,9 +155,11 @@ impl Instance {
         let mut live = self.take()?;
         let event = abi::event(event);
         live.begin(now);
+        let budget = self.limits.event_cpu;
         let Live { store, handler, meter, .. } = &mut live;
-        let answer =
-            meter.run(self.limits.event_cpu, handler.call_handle(store, now, &event)).await;
+        let cpu = fill(&self.engine, store, budget);
+        let answer = meter.run(cpu, handler.call_handle(&mut *store, now, &event)).await;
+        self.cost = cost(&self.engine, store, budget);
         match answer {
             Ok(actions) if actions.len() > self.limits.actions_max => {
                 let (count, allowed) = (actions.len(), self.limits.actions_max);
@@ -147,7 +170,7 @@ impl Instance {
                 self.live = Some(live);
                 Ok(abi::actions(actions))
             }
-            Err(error) => Err(self.fault(live, &error)),
+            Err(error) => Err(self.fault(live, &error, budget)),
         }
     }
 
@@ -167,14 +190,18 @@ impl Instance {
         }
         let mut live = self.take()?;
         live.begin(now);
+        let budget = self.limits.handover_cpu;
         let Live { store, handover, meter, .. } = &mut live;
         let handover = handover.as_ref().expect("has_handover says so");
-        match meter.run(self.limits.handover_cpu, handover.call_save(store)).await {
+        let cpu = fill(&self.engine, store, budget);
+        let saved = meter.run(cpu, handover.call_save(&mut *store)).await;
+        self.cost = cost(&self.engine, store, budget);
+        match saved {
             Ok(state) => {
                 self.live = Some(live);
                 Ok(Some(state))
             }
-            Err(error) => Err(self.fault(live, &error)),
+            Err(error) => Err(self.fault(live, &error, budget)),
         }
     }
 
@@ -198,16 +225,24 @@ impl Instance {
         let mut live = self.take()?;
         let info = abi::call_info(info);
         live.begin(now);
+        let budget = self.limits.handover_cpu;
         let Live { store, handover, meter, .. } = &mut live;
         let handover = handover.as_ref().expect("has_handover says so");
-        let loaded = handover.call_load(store, now, &info, state);
-        match meter.run(self.limits.handover_cpu, loaded).await {
+        let cpu = fill(&self.engine, store, budget);
+        let loaded = meter.run(cpu, handover.call_load(&mut *store, now, &info, state)).await;
+        self.cost = cost(&self.engine, store, budget);
+        match loaded {
             Ok(answer) => {
                 self.live = Some(live);
                 Ok(answer)
             }
-            Err(error) => Err(self.fault(live, &error)),
+            Err(error) => Err(self.fault(live, &error, budget)),
         }
+    }
+
+    /// What the last call into the guest took, be it an event, a `save`, a `load` or its start.
+    pub fn cost(&self) -> Cost {
+        self.cost
     }
 
     /// Takes the live part out for the length of one guest call. Whatever ends that call early, the
@@ -216,9 +251,10 @@ impl Instance {
         self.live.take().ok_or(Fault::Gone)
     }
 
-    fn fault(&self, live: Live, error: &wasmtime::Error) -> Fault {
+    fn fault(&self, live: Live, error: &wasmtime::Error, budget: Duration) -> Fault {
         let last_words = live.store.data().log.last_words();
-        let fault = Fault::of_call(error, self.limits.answer_bytes_max, &last_words);
+        let fault = out_of_fuel(error, budget)
+            .unwrap_or_else(|| Fault::of_call(error, self.limits.answer_bytes_max, &last_words));
         let fault = for_want_of_memory(&live.store, fault);
         self.engine.bury(live);
         fault
@@ -234,6 +270,37 @@ impl Live {
         state.log.begin(now);
         self.store.set_epoch_deadline(1);
     }
+}
+
+/// Gives a store the fuel of a CPU budget, and returns the CPU time that is to be held beside it: the budget
+/// itself, or, where fuel decides, so much that no busy machine reaches it.
+fn fill(engine: &Engine, store: &mut Store<GuestState>, budget: Duration) -> Duration {
+    if !engine.counts_fuel() {
+        return budget;
+    }
+    store.set_fuel(fuel_of(budget)).expect("the engine counts fuel");
+    budget.saturating_mul(1_000)
+}
+
+fn fuel_of(budget: Duration) -> u64 {
+    let micros = u64::try_from(budget.as_micros()).unwrap_or(u64::MAX);
+    micros.saturating_mul(FUEL_PER_MS / 1_000)
+}
+
+fn cost(engine: &Engine, store: &Store<GuestState>, budget: Duration) -> Cost {
+    let memory = &store.data().memory;
+    let fuel = match engine.counts_fuel() {
+        true => fuel_of(budget).saturating_sub(store.get_fuel().expect("the engine counts fuel")),
+        false => 0,
+    };
+    let memory_refused = memory.refused().map(|refused| refused.asked);
+    Cost { fuel, memory_bytes: memory.held(), memory_refused }
+}
+
+fn out_of_fuel(error: &wasmtime::Error, budget: Duration) -> Option<Fault> {
+    let trap = error.downcast_ref::<wasmtime::Trap>()?;
+    let is_empty = matches!(trap, wasmtime::Trap::OutOfFuel);
+    is_empty.then_some(Fault::OverBudget { spent: budget, budget })
 }
 
 /// A guest that trapped right after it was refused memory trapped because of that.

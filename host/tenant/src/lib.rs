@@ -42,8 +42,8 @@ pub use desk::{Agency, CallAgency, Desk, Guest, Incident, Watched, Witness};
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use fault::{BadAnswer, Blame, Fault, TrapKind};
 pub use guest_log::{LogLevel, LogSink, TracingLog};
-pub use instance::{Instance, InstanceConfig};
-pub use limits::{CompileLimits, Limits, MEMORY_BYTES_CEILING};
+pub use instance::{Cost, Instance, InstanceConfig};
+pub use limits::{CompileLimits, FUEL_PER_MS, Limits, MEMORY_BYTES_CEILING};
 pub use program::{ProgramError, run_program};
 pub use registry::{
     CallSlot, HttpPolicy, Making, NoPlace, RecordingTerms, Tenant, TenantError, TenantId, Tenants,
@@ -53,4 +53,4 @@ pub use rehearsal::{Flaw, Rehearsed, rehearse};
 pub use shelf::Digest;
 pub use switchboard::{Line, LineError, Outlook, Parts, Switchboard};
 pub use ticker::Heartbeat;
-pub use vet::VetError;
+pub use vet::{VetError, imports_of};

@@ -6,6 +6,10 @@ use std::time::Duration;
 /// JavaScript interpreter needs.
 pub const MEMORY_BYTES_CEILING: usize = 64 << 20;
 
+/// What a millisecond of CPU time is taken for where budgets are held in fuel
+/// ([`Engine::counting_fuel`](crate::Engine::counting_fuel)), in units of fuel.
+pub const FUEL_PER_MS: u64 = 1_000_000;
+
 /// What one instance may use.
 ///
 /// CPU is counted on the clock of the thread the guest runs on, not on the wall: on an overloaded machine

@@ -66,6 +66,11 @@ impl MemoryGate {
         self.refused = None;
     }
 
+    /// All linear memories together, in bytes.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
     /// What was refused since [`MemoryGate::begin`].
     pub(crate) fn refused(&self) -> Option<Refused> {
         self.refused

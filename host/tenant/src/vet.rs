@@ -111,6 +111,15 @@ pub(crate) fn exports(bytes: &[u8]) -> Result<Vec<String>, VetError> {
     Ok(names(bytes)?.exports)
 }
 
+/// The names of a component's imports: what it may ask of its host.
+///
+/// # Errors
+///
+/// When the bytes are no component.
+pub fn imports_of(bytes: &[u8]) -> Result<Vec<String>, VetError> {
+    names(bytes).map(|names| names.imports)
+}
+
 /// The component's own imports and exports, without those of what is nested in it.
 fn names(bytes: &[u8]) -> Result<Names, VetError> {
     if !bytes.starts_with(b"\0asm") {
