@@ -113,6 +113,11 @@ impl Playout {
         self.starts_at.unwrap_or(self.cursor).max(self.cursor) + self.waiting.len() as u64
     }
 
+    /// Returns when the next mark will be due.
+    pub fn next_due(&self) -> Option<Sample> {
+        self.marks.front().map(|(due, _)| *due)
+    }
+
     /// Returns the names of marks that have not come back; on a hang-up they never do.
     pub fn pending_marks(&self) -> Vec<String> {
         self.marks.iter().map(|(_, name)| name.clone()).collect()

@@ -42,11 +42,23 @@ pub enum Output {
     Break,
 }
 
+/// What is to be answered and understood next, before the script is asked: for whoever leads a conversation
+/// step by step. It may be carried from one session to the next.
+#[derive(Debug, Clone, Default)]
+pub struct Cues {
+    /// Answers to the next responses, in order.
+    pub answers: VecDeque<Answer>,
+    /// Transcripts of the caller's next turns, in order.
+    pub words: VecDeque<String>,
+}
+
 /// One session.
 #[derive(Debug)]
 pub struct Engine {
     pub(super) config: Arc<ModelConfig>,
     script: ModelScript,
+    /// What goes before the script.
+    pub cues: Cues,
     pub(super) session: Session,
     pub(super) conversation: Conversation,
     pub(super) speaking: Option<Speaking>,
@@ -88,6 +100,7 @@ impl Engine {
             ear: Ear::new(&script.known),
             known_answer: None,
             script,
+            cues: Cues::default(),
             format: session.input_format(),
             vad: None,
             session,
@@ -183,6 +196,26 @@ impl Engine {
     /// Returns whether a response is being given.
     pub fn is_speaking(&self) -> bool {
         self.speaking.is_some()
+    }
+
+    /// Sends an event that nothing here has caused.
+    pub fn interject(&mut self, event: Value) {
+        self.say(event);
+    }
+
+    /// Takes speech to have begun, whatever the audio is like.
+    pub fn begin_speech(&mut self, now: Duration) {
+        self.speech_started(now, self.appended_ms as u64);
+    }
+
+    /// Takes speech to have ended, whatever the audio is like.
+    pub fn end_speech(&mut self, now: Duration) {
+        self.speech_stopped(now, self.appended_ms as u64);
+    }
+
+    /// Ends the response being given, if there is one, as a content filter does.
+    pub fn cut_off(&mut self, now: Duration) {
+        self.cancel(now, "content_filter");
     }
 
     fn obey(&mut self, now: Duration, event: &Value) -> Result<(), Refusal> {
@@ -387,6 +420,9 @@ impl Engine {
     /// Returns what was said in the turn that ends now, and notes how it is to be answered.
     fn words_of_turn(&mut self, audio_ms: f64) -> String {
         self.known_answer = None;
+        if let Some(words) = self.cues.words.pop_front() {
+            return words;
+        }
         if self.script.known.is_empty() {
             return self.script.heard(self.turns).to_owned();
         }
@@ -482,6 +518,9 @@ impl Engine {
 
     /// Returns what is answered now.
     pub(super) fn answer(&mut self) -> Answer {
+        if let Some(answer) = self.cues.answers.pop_front() {
+            return answer;
+        }
         if std::mem::take(&mut self.tools_answered)
             && let Some(answer) = self.after_tools.take()
         {
