@@ -14,6 +14,7 @@ use crate::doctor::DoctorArgs;
 use crate::operator_cli::OperatorCommand;
 use crate::run_wasm::RunWasmArgs;
 use crate::serve::Watch;
+use crate::test_tenant::TestArgs;
 
 /// Answers phone calls with a speech model; each customer's logic is a WebAssembly component.
 #[derive(Parser)]
@@ -36,6 +37,8 @@ enum Command {
     /// Play the carrier or the model, against any gateway or client
     #[command(subcommand)]
     Sim(SimCommand),
+    /// Try a tenant's component alone: scenarios, abuse, swaps, on a virtual clock
+    Test(TestArgs),
     /// Run a guest's test suite inside wasm: the runner of `cargo test --target wasm32-wasip2`
     RunWasm(RunWasmArgs),
 }
@@ -88,6 +91,10 @@ impl Cli {
             Command::Doctor(args) => {
                 start_logging(from_environment("error"), std::io::stderr);
                 on_runtime(crate::doctor::run(args))
+            }
+            Command::Test(args) => {
+                start_logging(from_environment("error"), std::io::stderr);
+                on_runtime(crate::test_tenant::run(args))
             }
             Command::RunWasm(args) => {
                 crate::run_wasm::run(&args).unwrap_or_else(|error| failed(&error))

@@ -28,6 +28,7 @@ mod run_wasm;
 pub mod secret;
 pub mod serve;
 pub mod socket;
+mod test_tenant;
 pub mod tls;
 mod webhook;
 

@@ -48,6 +48,14 @@ fn arrows_point_from_the_shell_inwards() {
     assert_eq!(ours(&all, "cordboard-call"), set(["cordboard-wire"]));
     assert_eq!(ours(&all, "cordboard-recording"), set(["cordboard-call"]));
     assert!(ours(&all, "cordboard-tenant").is_subset(&set(["cordboard-call", "cordboard-wire"])));
+    let outside_of_a_tenant = set([
+        "cordboard-wire",
+        "cordboard-call",
+        "cordboard-tenant",
+        "cordboard-recording",
+        "cordboard-sim",
+    ]);
+    assert!(ours(&all, "cordboard-isolation").is_subset(&outside_of_a_tenant));
     assert_eq!(ours(&all, "cordboard-audio"), set([]));
     assert_eq!(ours(&all, "cordboard-sdk"), set(["cordboard-audio"]));
     assert!(

@@ -1,0 +1,179 @@
+//! Everything that should never be sent and is, at several points of a conversation.
+//!
+//! Each trial has an instance of its own, which first hears the conversation up to a point, then what is tried, then a
+//! little more of the conversation. What it answers is its own business; that it answers, within its
+//! budgets, is what is judged.
+
+use cordboard_call::contract::{CallInfo, Event, Millis};
+
+use super::events::{self, Trial};
+use super::{Sound, failed};
+use crate::bench::Bench;
+use crate::names::event_name;
+use crate::report::{Case, Outcome, Report, Suite};
+use crate::seat::{Asked, Failure, Manner, Seat};
+
+/// Events of the conversation that a trial is followed by.
+const AFTERWARDS: usize = 10;
+
+/// The most points at which the model is lost: the first ones that are no audio.
+const LOSSES_MAX: usize = 60;
+
+/// Abuses the component.
+pub(super) async fn run(bench: &Bench, sound: &Sound<'_>, report: &mut Report) {
+    let Some((_, played)) = sound.first() else {
+        let outcome = Outcome::Skipped("no conversation goes well enough to be abused".to_owned());
+        return report.cases.push(Case {
+            suite: Suite::Abuse,
+            name: "all of it".to_owned(),
+            outcome,
+        });
+    };
+    let abuse = Abuse { bench, told: &played.asked, info: info_of(&played.asked) };
+    for trial in events::trials() {
+        let outcome = abuse.try_at_each_point(&trial).await;
+        report.cases.push(Case { suite: Suite::Abuse, name: trial.name.to_owned(), outcome });
+    }
+    for (name, outcome) in abuse.settings().await.into_iter().chain(abuse.states().await) {
+        report.cases.push(Case { suite: Suite::Abuse, name: name.to_owned(), outcome });
+    }
+    let outcome = abuse.every_order().await;
+    let name = "events in any order".to_owned();
+    report.cases.push(Case { suite: Suite::Abuse, name, outcome });
+    let outcome = abuse.losses().await;
+    let name = "the model lost at each point of the conversation".to_owned();
+    report.cases.push(Case { suite: Suite::Abuse, name, outcome });
+}
+
+struct Abuse<'a> {
+    bench: &'a Bench,
+    told: &'a [Asked],
+    info: CallInfo,
+}
+
+impl Abuse<'_> {
+    /// Before anything else, when the model is ready, in the middle, and near the end.
+    fn points(&self) -> [usize; 4] {
+        let ready = self.told.iter().position(|it| matches!(it.event, Event::ModelReady(_)));
+        let whole = self.told.len();
+        [0, ready.map_or(1, |at| at + 1).min(whole), whole / 2, whole.saturating_sub(1)]
+    }
+
+    async fn try_at_each_point(&self, trial: &Trial) -> Outcome {
+        for point in self.points() {
+            let goes_on = &self.told[point..(point + AFTERWARDS).min(self.told.len())];
+            let outcome = self.hand(point, &trial.events, goes_on).await;
+            if let Err(failure) = outcome {
+                let place =
+                    format!("{} at {} ms: {}", self.after(point), failure.at_ms, trial.name);
+                return failed(&failure, place);
+            }
+        }
+        Outcome::Passed
+    }
+
+    fn after(&self, point: usize) -> String {
+        match point.checked_sub(1).map(|last| &self.told[last]) {
+            None => "instead of `started`".to_owned(),
+            Some(last) => format!("after {point} events, the last `{}`", event_name(&last.event)),
+        }
+    }
+
+    /// Leads an instance to a point, hands it some events, and goes on.
+    async fn hand(&self, point: usize, events: &[Event], goes_on: &[Asked]) -> Result<(), Failure> {
+        let mut seat = self.open().await?;
+        for it in &self.told[..point] {
+            seat.handle(it.now, it.event.clone()).await?;
+        }
+        let now: Millis = point.checked_sub(1).map_or(0, |last| self.told[last].now);
+        for event in events {
+            seat.handle(now, event.clone()).await?;
+        }
+        for it in goes_on {
+            seat.handle(it.now, it.event.clone()).await?;
+        }
+        Ok(())
+    }
+
+    async fn settings(&self) -> Vec<(&'static str, Outcome)> {
+        let mut outcomes = Vec::new();
+        for (name, settings) in events::settings() {
+            let started = [Event::Started(events::info(&settings))];
+            let goes_on = &self.told[1.min(self.told.len())..self.told.len().min(60)];
+            let outcome = match self.hand(0, &started, goes_on).await {
+                Ok(()) => Outcome::Passed,
+                Err(failure) => failed(&failure, format!("with {name}")),
+            };
+            outcomes.push((name, outcome));
+        }
+        outcomes
+    }
+
+    /// A tenant refuses a state it does not know; it does not fail over it.
+    async fn states(&self) -> Vec<(&'static str, Outcome)> {
+        let mut outcomes = Vec::new();
+        if !self.bench.has_handover() {
+            return outcomes;
+        }
+        for (name, state) in events::states() {
+            let outcome = match self.load(&state).await {
+                // Some states of some tenants are empty, or take anything.
+                Ok(_) => Outcome::Passed,
+                Err(failure) => failed(&failure, format!("when it is to load {name}")),
+            };
+            outcomes.push((name, outcome));
+        }
+        outcomes
+    }
+
+    async fn load(&self, state: &[u8]) -> Result<Result<(), String>, Failure> {
+        self.open().await?.load(1, state).await
+    }
+
+    async fn every_order(&self) -> Outcome {
+        let events = events::one_of_each(&self.info);
+        for from in 0..events.len() {
+            let (first, rest) = events.split_at(from);
+            let turned: Vec<_> = rest.iter().chain(first).cloned().collect();
+            if let Err(failure) = self.hand(0, &turned, &[]).await {
+                let place = format!(
+                    "one event of each kind, beginning with `{}`",
+                    event_name(&events[from])
+                );
+                return failed(&failure, place);
+            }
+        }
+        Outcome::Passed
+    }
+
+    async fn losses(&self) -> Outcome {
+        let is_point =
+            |it: &Asked| !matches!(it.event, Event::CallerAudio(_) | Event::ModelAudio(_));
+        let points = (0..self.told.len()).filter(|at| is_point(&self.told[*at]));
+        for point in points.map(|at| at + 1).take(LOSSES_MAX) {
+            let Some(Asked { event: Event::ModelReady(model), .. }) =
+                self.told[..point].iter().find(|it| matches!(it.event, Event::ModelReady(_)))
+            else {
+                continue;
+            };
+            let lost = [Event::ModelLost("reset".to_owned()), Event::ModelRestored(model.clone())];
+            let goes_on = &self.told[point..(point + AFTERWARDS).min(self.told.len())];
+            if let Err(failure) = self.hand(point, &lost, goes_on).await {
+                return failed(&failure, self.after(point));
+            }
+        }
+        Outcome::Passed
+    }
+
+    async fn open(&self) -> Result<Seat<'_>, Failure> {
+        Seat::open(self.bench, self.info.clone(), Manner::default()).await
+    }
+}
+
+/// What the conversation told the tenant of the call.
+fn info_of(told: &[Asked]) -> CallInfo {
+    match told.first() {
+        Some(Asked { event: Event::Started(info), .. }) => info.clone(),
+        _ => events::info("{}"),
+    }
+}

@@ -1,0 +1,178 @@
+//! The suites, and the order they are run in.
+//!
+//! A conversation is played once as it is; everything after builds on that: it is played again, and with swaps, and
+//! what comes out is compared; what it told the tenant is the beginning that abuse is added to. A conversation
+//! that fails by itself is the first thing to mend, so nothing is built on it.
+
+mod abuse;
+mod events;
+mod observe;
+mod same;
+
+use crate::bench::Bench;
+use crate::report::{Case, Finding, Outcome, Report, Suite};
+use crate::scenario::Scenario;
+use crate::seat::{Failure, Manner};
+use crate::story::{Played, play};
+use crate::verdict::verdict;
+
+/// Events between two swaps.
+const SWAP_EVERY: [u64; 3] = [1, 7, 50];
+
+/// Which suites are run besides the scenarios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// [`Suite::Abuse`].
+    pub abuse: bool,
+    /// [`Suite::Swap`].
+    pub swap: bool,
+    /// [`Suite::Determinism`].
+    pub determinism: bool,
+}
+
+impl Choice {
+    /// All of them.
+    pub const ALL: Self = Self { abuse: true, swap: true, determinism: true };
+}
+
+/// Tries a component: the scenarios, or without any the built-in conversation, and the suites that are chosen.
+///
+/// The future needs a tokio runtime of any kind around it, and never waits for anything outside.
+pub async fn run(bench: &Bench, name: &str, scenarios: &[Scenario], choice: Choice) -> Report {
+    let built_in;
+    let conversations = match scenarios {
+        [] => {
+            built_in = [builtin()];
+            &built_in[..]
+        }
+        scenarios => scenarios,
+    };
+    let mut report = Report {
+        component: name.to_owned(),
+        component_bytes: bench.component_bytes(),
+        ..Report::default()
+    };
+    let mut sound = Vec::new();
+    for scenario in conversations {
+        let played = play(bench, scenario, Manner::default()).await;
+        report.events += played.asked.len() as u64;
+        report.meter.add(&played.meter);
+        observe::refusals(&mut report.observations, scenario, &played);
+        let outcome = outcome_of(scenario, &played);
+        let has_passed = outcome == Outcome::Passed;
+        let name = scenario.name.clone();
+        report.cases.push(Case { suite: Suite::Scenario, name, outcome });
+        // What a scenario misses is no reason to trust its events less.
+        if has_passed || played.failure.is_none() {
+            sound.push((scenario, played));
+        }
+    }
+    if choice.abuse {
+        abuse::run(bench, &sound, &mut report).await;
+    }
+    if choice.swap {
+        swaps(bench, conversations, &sound, &mut report).await;
+    }
+    if choice.determinism {
+        repeats(bench, conversations, &sound, &mut report).await;
+    }
+    observe::component(bench, &mut report);
+    report
+}
+
+/// The conversation of a component that has no scenario.
+fn builtin() -> Scenario {
+    let text = include_str!("../builtin.yaml");
+    Scenario::parse("the built-in conversation".as_ref(), text).expect("it is a scenario")
+}
+
+type Sound<'a> = [(&'a Scenario, Played)];
+
+async fn swaps(bench: &Bench, conversations: &[Scenario], sound: &Sound<'_>, report: &mut Report) {
+    for scenario in conversations {
+        for every in SWAP_EVERY {
+            let name = match every {
+                1 => format!("{}, swapped after every event", scenario.name),
+                k => format!("{}, swapped after every {k}th event", scenario.name),
+            };
+            let outcome = match base_of(scenario, sound) {
+                _ if !bench.has_handover() => {
+                    let why = "it does not export `handover`: it is never swapped in mid-call, and starts anew after \
+                               a trap";
+                    Outcome::Skipped(why.to_owned())
+                }
+                None => not_on_failure(),
+                Some(base) => {
+                    let manner = Manner { swap_every: Some(every), ..Manner::default() };
+                    let other = play(bench, scenario, manner).await;
+                    report.meter.add(&other.meter.of_handover());
+                    same::outcome(base, &other, same::Why::Swapped)
+                }
+            };
+            report.cases.push(Case { suite: Suite::Swap, name, outcome });
+        }
+    }
+}
+
+async fn repeats(
+    bench: &Bench,
+    conversations: &[Scenario],
+    sound: &Sound<'_>,
+    report: &mut Report,
+) {
+    let ways = [
+        ("again", Manner::default(), same::Why::Again),
+        (
+            "again beside another call",
+            Manner { beside: true, ..Manner::default() },
+            same::Why::Beside,
+        ),
+    ];
+    for scenario in conversations {
+        for (how, manner, why) in ways {
+            let name = format!("{}, {how}", scenario.name);
+            let outcome = match base_of(scenario, sound) {
+                None => not_on_failure(),
+                Some(base) => same::outcome(base, &play(bench, scenario, manner).await, why),
+            };
+            report.cases.push(Case { suite: Suite::Determinism, name, outcome });
+        }
+    }
+}
+
+fn base_of<'a>(scenario: &Scenario, sound: &'a Sound<'_>) -> Option<&'a Played> {
+    sound.iter().find(|(it, _)| std::ptr::eq(*it, scenario)).map(|(_, played)| played)
+}
+
+fn not_on_failure() -> Outcome {
+    Outcome::Skipped("the conversation itself fails".to_owned())
+}
+
+fn outcome_of(scenario: &Scenario, played: &Played) -> Outcome {
+    if let Some(failure) = &played.failure {
+        let place = format!("at {} ms of {}", failure.at_ms, scenario.file.display());
+        return failed(failure, place);
+    }
+    match &played.missed {
+        None => Outcome::Passed,
+        Some(missed) => Outcome::Failed(Box::new(Finding {
+            title: "not as expected".to_owned(),
+            place: format!("{}:{}, at {} ms", scenario.file.display(), missed.line, missed.at_ms),
+            details: vec![
+                ("expected", missed.miss.expected.clone()),
+                ("but", missed.miss.got.clone()),
+            ],
+            hint: missed.miss.hint.clone(),
+        })),
+    }
+}
+
+fn failed(failure: &Failure, place: String) -> Outcome {
+    let verdict = verdict(failure);
+    Outcome::Failed(Box::new(Finding {
+        title: verdict.title,
+        place,
+        details: Vec::new(),
+        hint: Some(verdict.hint),
+    }))
+}
