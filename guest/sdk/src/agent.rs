@@ -24,6 +24,7 @@ pub(crate) mod timers {
     pub(crate) const RETRY: u64 = TOKEN_RESERVED + 3;
     pub(crate) const IDLE: u64 = TOKEN_RESERVED + 4;
     pub(crate) const TRANSFER: u64 = TOKEN_RESERVED + 5;
+    pub(crate) const ENDING: u64 = TOKEN_RESERVED + 6;
 }
 
 /// Something a tenant may want to know, told after the SDK has done its part.
@@ -146,7 +147,7 @@ impl Call {
             self.untimer(timers::OWN_RESPONSE);
         }
         self.state.responses.caller_started();
-        self.state.idle.nudged = false;
+        self.state.idle.nudges = 0;
         if self.session.barge_in {
             self.cut_off();
         }
@@ -381,6 +382,8 @@ impl Call {
             timers::RETRY => self.state.responses.cooled(),
             timers::IDLE => self.idle_timer(),
             timers::TRANSFER => self.transfer_now(),
+            // The farewell took too long to come.
+            timers::ENDING => self.place_ending(),
             _ => self.tool_timer(token),
         }
     }
@@ -414,8 +417,8 @@ impl Call {
             && !self.state.playback.is_unplayed()
             && self.state.tools.is_idle()
             && self.state.ending.is_none();
-        let wait =
-            if self.state.idle.nudged { idle.hang_up_after_ms } else { Some(idle.nudge_after_ms) };
+        let nudged_enough = self.state.idle.nudges >= idle.nudges_max;
+        let wait = if nudged_enough { idle.hang_up_after_ms } else { Some(idle.nudge_after_ms) };
         match (quiet, self.state.idle.armed, wait) {
             (true, false, Some(wait)) => {
                 self.state.idle.armed = true;
@@ -434,14 +437,20 @@ impl Call {
         if !std::mem::take(&mut self.state.idle.armed) {
             return;
         }
-        if self.state.idle.nudged {
-            self.hang_up_when_played("the caller was silent");
-        } else {
-            self.state.idle.nudged = true;
+        if self.state.idle.nudges < idle.nudges_max {
+            self.state.idle.nudges += 1;
             self.prompt(&idle.nudge);
+            return;
+        }
+        match &idle.farewell {
+            Some(words) => self.say_and_hang_up(words, SILENT),
+            None => self.hang_up_when_played(SILENT),
         }
     }
 }
+
+/// Why the line was hung up, for the operator.
+const SILENT: &str = "the caller was silent";
 
 /// Errors that a race explains; the call goes on. See section 1.7 of the server's error catalogue.
 const BENIGN: [&str; 8] = [

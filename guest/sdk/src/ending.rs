@@ -1,9 +1,12 @@
 //! The end of a call: a farewell is heard before the line is cut, and a caller who interrupts keeps it.
+//!
+//! Neither wait is without end. A farewell that is not said within [`FAREWELL_MS_MAX`] is not waited for any longer, and one that is said
+//! is given the same time to be heard.
 
 use serde::{Deserialize, Serialize};
 
 use crate::agent::timers;
-use crate::limits::TRANSFER_WAIT_MS;
+use crate::limits::{FAREWELL_MS_MAX, TRANSFER_WAIT_MS};
 use crate::{Action, Call, Role};
 
 /// A hang-up or transfer under way.
@@ -43,6 +46,8 @@ impl Call {
         self.state.ending = Some(ending);
         if !self.state.responses.is_busy() && !self.state.responses.is_waiting() {
             self.place_ending();
+        } else {
+            self.timer_at(timers::ENDING, FAREWELL_MS_MAX.into());
         }
     }
 
@@ -69,11 +74,12 @@ impl Call {
     /// Gives the end to the host, which waits for what is still unplayed.
     pub(crate) fn place_ending(&mut self) {
         let Some(ending) = &mut self.state.ending else { return };
-        if ending.placed {
+        if std::mem::replace(&mut ending.placed, true) {
             return;
         }
-        ending.placed = true;
-        match ending.what.clone() {
+        let what = ending.what.clone();
+        self.untimer(timers::ENDING);
+        match what {
             What::HangUp { reason } => self.actions.push(Call::hang_up_action(&reason)),
             What::Transfer { .. } if self.state.playback.is_unplayed() => {
                 self.mark(TRANSFER_MARK);
@@ -119,7 +125,8 @@ impl Call {
             Some(Ending { what: What::Transfer { .. }, placed: true, .. }) => {
                 self.untimer(timers::TRANSFER);
             }
-            Some(_) | None => {}
+            Some(_) => self.untimer(timers::ENDING),
+            None => {}
         }
     }
 }

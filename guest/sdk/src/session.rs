@@ -284,7 +284,10 @@ pub enum NoiseReduction {
     FarField,
 }
 
-/// What to do about a caller who says nothing.
+/// What to do about a caller who says nothing: ask so many times, say goodbye, hang up.
+///
+/// The silence is counted only while nobody has anything to do: not while the agent speaks or is about to, a tool runs, or
+/// the call is ending. A word or a key of the caller starts it anew. [`blocks::idle`](crate::blocks::idle) has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Idle {
@@ -293,9 +296,28 @@ pub struct Idle {
     /// What the agent is told to do then.
     #[serde(default = "nudge")]
     pub nudge: String,
-    /// Milliseconds of silence after the nudge before the line is hung up; absent: never.
+    /// How often it asks, each after another such silence; 0: not at all.
+    #[serde(default = "once")]
+    pub nudges_max: u8,
+    /// Milliseconds of silence after the last time before the line is hung up; absent: never.
     #[serde(default)]
     pub hang_up_after_ms: Option<u32>,
+    /// The last words before that, said exactly; absent: none.
+    #[serde(default)]
+    pub farewell: Option<String>,
+}
+
+impl Default for Idle {
+    /// Asks once after ten seconds, and hangs up after ten more.
+    fn default() -> Idle {
+        Idle {
+            nudge_after_ms: 10_000,
+            nudge: nudge(),
+            nudges_max: once(),
+            hang_up_after_ms: Some(10_000),
+            farewell: None,
+        }
+    }
 }
 
 impl Session {
@@ -421,6 +443,10 @@ fn silence_duration_ms() -> u32 {
 
 fn yes() -> bool {
     true
+}
+
+fn once() -> u8 {
+    1
 }
 
 fn nudge() -> String {

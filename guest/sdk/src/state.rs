@@ -53,7 +53,8 @@ pub(crate) struct State {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct IdleWatch {
     pub(crate) armed: bool,
-    pub(crate) nudged: bool,
+    /// How often the caller was asked since they were last heard.
+    pub(crate) nudges: u8,
 }
 
 impl State {
@@ -159,4 +160,4 @@ pub(crate) fn decode(tenant_version: u32, bytes: &[u8]) -> Result<Saved<State>, 
 
 const MAGIC: &[u8] = b"CBS";
 /// Rises with every change to [`State`] or [`Saved`].
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;

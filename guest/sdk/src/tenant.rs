@@ -182,7 +182,7 @@ impl<T: Tenant> Instance<T> {
             Event::Started(_) => crate::log(Level::Warn, "started came twice; ignored"),
             Event::CallerAudio(_) | Event::ModelAudio(_) => {}
             Event::CallerKey(key) => {
-                call.state.idle.nudged = false;
+                call.state.idle.nudges = 0;
                 if let Some(key) = key.chars().next() {
                     tenant.caller_key(call, key);
                 }

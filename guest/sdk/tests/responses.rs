@@ -296,6 +296,37 @@ fn a_caller_who_interrupts_the_farewell_keeps_the_line() {
 }
 
 #[test]
+fn a_farewell_that_never_ends_is_not_waited_for_forever() {
+    let mut harness = call(json!({}));
+    harness.model_is_saying(1_000);
+    harness.tool_item("goodbye", "{}", "completed");
+    harness.advance(19_900);
+    assert!(harness.hang_up().is_none(), "the response is still running");
+    harness.advance(200);
+    assert!(harness.has_ended());
+
+    let mut harness = call(json!({}));
+    command(&mut harness, json!({"hang_up": "Goodbye!"}));
+    harness.response_begins();
+    harness.advance(20_100);
+    assert!(harness.has_ended(), "nor one that never begins");
+}
+
+#[test]
+fn the_deadline_of_a_farewell_that_was_called_off_is_called_off_too() {
+    let mut harness = call(json!({}));
+    harness.model_is_saying(1_000);
+    harness.tool_item("goodbye", "{}", "completed");
+    harness.advance(500);
+    harness.caller_says("one more thing");
+    harness.response_ends("cancelled");
+    harness.model_says("Of course.", 500);
+    harness.advance(60_000);
+    assert!(!harness.has_ended());
+    assert!(harness.hang_up().is_none());
+}
+
+#[test]
 fn a_transfer_waits_for_its_announcement() {
     let mut harness = call(json!({}));
     harness.model_is_saying(1_000);

@@ -106,6 +106,7 @@ impl Tenant for Keypad {
                 nudge_after_ms: 8_000,
                 nudge: "Repeat the menu in one sentence.".into(),
                 hang_up_after_ms: Some(8_000),
+                ..Idle::default()
             }),
             ..Session::default()
         }

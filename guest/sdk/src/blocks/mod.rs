@@ -9,7 +9,9 @@
 
 pub mod budget;
 pub mod echo;
+pub mod goodbye;
 pub mod hold;
+pub mod idle;
 pub mod interrupt;
 pub mod keys;
 pub mod menu;

@@ -40,6 +40,7 @@ impl Tenant for Agent {
                 nudge_after_ms: 5_000,
                 nudge: "Ask whether they are there.".into(),
                 hang_up_after_ms: Some(4_000),
+                ..Idle::default()
             });
         }
         let any = json!({"type": "object", "properties": {}});
