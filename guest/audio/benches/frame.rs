@@ -16,13 +16,17 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use cordboard_audio::dtmf::KeyDetector;
 use cordboard_audio::g711::{ulaw_decode, ulaw_encode};
+use cordboard_audio::sound::{SoundMeter, ulaw_level_dbm0};
 use cordboard_audio::{
     CallerToModel, ModelToCaller, Path, Profile, Rate, Resampler, decode_twilio_audio,
     encode_twilio_audio,
 };
 
 const FRAMES_PER_BATCH: usize = 50;
+/// What listeners listen to: four seconds of a caller.
+const SPEECH: &[u8] = include_bytes!("../../../tests/sim/speech/caller_interruption.8k.ulaw");
 const DIRECT_UP: &str = "mu-law -> 24 kHz, flat (the default)";
 const DIRECT_DOWN: &str = "24 kHz -> mu-law, flat (the default)";
 const LINEAR_UP: &str = "mu-law -> 24 kHz, linear (baseline)";
@@ -159,6 +163,29 @@ fn cases() -> Vec<Case> {
         })
     };
 
+    let keys = {
+        let (mut detector, mut speech) = (KeyDetector::default(), SPEECH.chunks_exact(160).cycle());
+        Case::new("mu-law -> keys (KeyDetector)", true, move || {
+            let frame = speech.next().expect("a cycle has no end");
+            detector.process_ulaw(black_box(frame), |stroke| {
+                black_box(stroke);
+            });
+        })
+    };
+    let sound = {
+        let (mut meter, mut speech) = (SoundMeter::default(), SPEECH.chunks_exact(160).cycle());
+        Case::new("mu-law -> voice or music (SoundMeter)", true, move || {
+            meter.process_ulaw(black_box(speech.next().expect("a cycle has no end")));
+            black_box(meter.sound());
+        })
+    };
+    let level = {
+        let mut speech = SPEECH.chunks_exact(160).cycle();
+        Case::new("mu-law -> level (ulaw_level_dbm0)", true, move || {
+            black_box(ulaw_level_dbm0(black_box(speech.next().expect("a cycle has no end"))));
+        })
+    };
+
     vec![
         linear_up,
         ears(DIRECT_UP, Path::Direct, Profile::Flat),
@@ -174,6 +201,9 @@ fn cases() -> Vec<Case> {
         plain("24 -> 16 kHz, flat", Rate::Hz24000, Rate::Hz16000),
         decode,
         encode,
+        keys,
+        sound,
+        level,
     ]
 }
 

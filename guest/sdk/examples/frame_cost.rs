@@ -6,6 +6,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use cordboard_sdk::blocks::hold::{Hold, HoldSettings};
+use cordboard_sdk::blocks::pack;
 use cordboard_sdk::harness::call_info;
 use cordboard_sdk::{
     Audio, CallInfo, Dialect, Event, Instance, ModelAudio, ModelInfo, Session, Tenant,
@@ -79,6 +81,20 @@ fn main() {
         let ns = cost(|| drop(black_box(call.handle(1, Event::ModelEvent(json.to_owned())))));
         println!("{name:<36} {ns:>10.0}");
     }
+    for (name, frame) in [("Hold, silence", vec![0xFF; 160]), ("Hold, a loud frame", loud())] {
+        let mut hold = Hold::new(HoldSettings::default());
+        println!("{name:<36} {:>10.0}", cost(|| drop(black_box(hold.hear(1, black_box(&frame))))));
+    }
+    let mut hold = Hold::new(HoldSettings::default());
+    hold.words(0, "please hold");
+    let frame = vec![0xFF; 160];
+    (0..100).for_each(|_| drop(hold.hear(1, &frame)));
+    println!(
+        "{:<36} {:>10.0}",
+        "Hold, on hold",
+        cost(|| drop(black_box(hold.hear(1, black_box(&frame)))))
+    );
+    println!("{:<36} {:>10.0}  bytes", "Hold, state on hold", pack(hold.state()).len());
     let state = call.save();
     println!("{:<36} {:>10.0}", "save", cost(|| drop(black_box(call.save()))));
     println!(
@@ -87,6 +103,10 @@ fn main() {
         cost(|| drop(black_box(Instance::<Plain>::load(1, info("pcm16"), &state)))),
         state.len()
     );
+}
+
+fn loud() -> Vec<u8> {
+    (0..160).map(|n| if n % 10 < 5 { 0x90 } else { 0x10 }).collect()
 }
 
 fn info(settings: &str) -> CallInfo {

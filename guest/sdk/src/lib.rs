@@ -41,7 +41,8 @@
 //! ```
 //!
 //! The modules are small machines without sockets or clocks: what is unplayed, whose turn it is, which
-//! tool runs, what was said. [`harness`] runs a tenant in a unit test, natively, on a virtual clock.
+//! tool runs, what was said. [`blocks`] has more of them for an author to choose from: telephone menus, waiting
+//! on hold, budgets. [`harness`] runs a tenant in a unit test, natively, on a virtual clock.
 //! The contract is `wit/tenant.wit`; the life of a call is told in `wit/README.md`.
 
 pub mod bindings;

@@ -7,7 +7,7 @@ mod seed;
 #[path = "../../audio/tests/common/speech.rs"]
 mod speech;
 
-use cordboard_audio::encode_twilio_audio;
+use cordboard_audio::{decode_twilio_audio, encode_twilio_audio};
 use cordboard_sdk::blocks::hold::{Change, Hold, HoldPhase, HoldSettings, HoldState, Verdict};
 use cordboard_sdk::blocks::{pack, unpack};
 use cordboard_sdk::harness::Harness;
@@ -146,6 +146,21 @@ fn a_person_is_heard_from_the_first_word_and_noticed_within_a_second() {
             }
         }
     }
+}
+
+#[test]
+fn a_person_in_a_noisy_place_is_heard_from_the_first_word() {
+    // 6 dB between a voice and the room around it.
+    let voice: Vec<i16> = decode_twilio_audio(speech::CLIPS[6]);
+    let room = hiss(voice.len() as f64 / 8_000.0, -24.0, 3);
+    let mixed: Vec<i16> = voice.iter().zip(room).map(|(a, b)| a.saturating_add(b)).collect();
+    let clip = encode_twilio_audio(&mixed);
+    let mut line = on_hold();
+    let begins = line.now;
+    line.hears(&clip);
+    let (at, _) = line.changes.last().expect("somebody was noticed");
+    assert!(*at <= begins + 1_200, "{} ms", at - begins);
+    assert!(contains(&line.forwarded, &clip[..clip.len() / 160 * 160]));
 }
 
 #[test]

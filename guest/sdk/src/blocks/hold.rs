@@ -306,8 +306,14 @@ impl Hold {
                 Verdict::Forward
             }
             HoldPhase::OnHold => {
-                let voice = sound == Sound::Voice && now >= self.state.voice_from;
-                if self.lasts(now, voice, self.settings.voice_ms) {
+                // A whisper, or a voice in a noisy room, sounds like noise; noise by itself passes sooner.
+                let noise_ms = self.settings.voice_ms.saturating_add(NOISE_MS);
+                let (voice, ms) = match sound {
+                    Sound::Voice => (true, self.settings.voice_ms),
+                    Sound::Noise => (true, noise_ms),
+                    Sound::Quiet | Sound::Music | Sound::Tone | Sound::Unclear => (false, 0),
+                };
+                if self.lasts(now, voice && now >= self.state.voice_from, ms) {
                     self.enter(HoldPhase::Checking);
                     self.state.voice_at = now;
                     self.state.change = Some(Change::Voice);
@@ -430,6 +436,8 @@ fn is_repeated(a: &[String], b: &[String]) -> bool {
 }
 
 const FRAME_BYTES: usize = 160;
+/// How much longer noise has to last than a voice.
+const NOISE_MS: u64 = 300;
 /// The half second that a voice is judged over, and a little.
 const VOICE_FADES_MS: u64 = 600;
 /// 4 s, so that what is released fits into one answer.
