@@ -417,7 +417,7 @@ impl<A: Agency> Desk<A> {
     async fn replace_silently(&mut self, now: Millis, fault: Fault) {
         let began = Instant::now();
         self.active = None;
-        self.drop_newcomer_after(&fault);
+        self.send_newcomer_back();
         self.save_faults += 1;
         let version = self.version.clone();
         match self.revive(&version, self.journal.len()).await {
@@ -436,7 +436,10 @@ impl<A: Agency> Desk<A> {
                 });
             }
             // The next event reports it to the call.
-            Err(_) => self.incidents.push(Incident::Lost { version, fault }),
+            Err(_) => {
+                self.give_up_the_wish(&fault);
+                self.incidents.push(Incident::Lost { version, fault });
+            }
         }
     }
 
@@ -445,7 +448,7 @@ impl<A: Agency> Desk<A> {
         let began = Instant::now();
         let mut fault = first.clone();
         self.active = None;
-        self.drop_newcomer_after(&fault);
+        self.send_newcomer_back();
         if self.is_failing_all_the_time(now) {
             self.strikes.0 = self.strikes.0.max(2);
         }
@@ -494,6 +497,7 @@ impl<A: Agency> Desk<A> {
         }
         // From here on the call knows better: it starts afresh, and apologises when that fails too.
         self.strikes = Strikes::default();
+        self.give_up_the_wish(&fault);
         self.incidents.push(Incident::Lost { version: self.version.clone(), fault: fault.clone() });
         Err(fault)
     }
@@ -562,11 +566,19 @@ impl<A: Agency> Desk<A> {
         }
     }
 
-    /// A newcomer was compared with an instance that is no more; the comparison means nothing now.
-    fn drop_newcomer_after(&mut self, fault: &Fault) {
-        self.send_newcomer_away(
-            format!("the version that answers failed meanwhile: {fault}"),
-            false,
-        );
+    /// A newcomer was compared with an instance that is no more; it begins anew, from the state the one in
+    /// charge recovers to.
+    fn send_newcomer_back(&mut self) {
+        if let Some(newcomer) = self.newcomer.take() {
+            self.wish.get_or_insert(newcomer.version);
+        }
+    }
+
+    /// Nobody is left to take over from.
+    fn give_up_the_wish(&mut self, fault: &Fault) {
+        if let Some(wish) = self.wish.take() {
+            let reason = format!("the version that answers failed meanwhile: {fault}");
+            self.stayed(wish, reason, false);
+        }
     }
 }

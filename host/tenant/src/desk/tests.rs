@@ -297,12 +297,26 @@ async fn without_a_version_before_the_call_is_told() {
 }
 
 #[tokio::test]
-async fn a_trap_while_a_newcomer_listens_sends_it_away_and_loses_nothing() {
+async fn a_trap_while_a_newcomer_listens_begins_the_move_anew_and_loses_nothing() {
     let mut line = Line::open(Manner { traps_once_on: [3].into(), ..good("v1") }).await;
     line.desk.migrate(good("v2"));
-    line.frames(1..=40).await;
-    assert_eq!(line.desk.version().name, "v1");
-    assert!(line.stays()[0].1.contains("failed meanwhile"));
+    line.frames(1..=7).await;
+    assert_eq!(line.desk.version().name, "v1", "it has heard only the frames since the trap");
+    line.frames(8..=40).await;
+    assert_eq!(line.migrations(), ["v2"]);
+    assert_eq!(line.stays(), []);
+}
+
+#[tokio::test]
+async fn a_call_that_is_lost_while_a_newcomer_listens_says_that_nobody_moved() {
+    let bad = Manner { traps_on: [3, 4].into(), ..good("v1") };
+    let mut line = Line::open(bad).await;
+    line.desk.migrate(good("v2"));
+    line.frames([1, 2]).await;
+    assert_eq!(line.frame(3).await, Ok(Vec::new()), "left out");
+    assert_eq!(line.frame(4).await, Err(trap()));
+    let [("v2", reason)] = &line.stays()[..] else { panic!("{:?}", line.incidents) };
+    assert!(reason.contains("failed meanwhile"), "{reason}");
 }
 
 #[tokio::test]
