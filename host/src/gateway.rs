@@ -4,6 +4,8 @@
 //! own nothing of each other: the webhook that promises a call, the stream that redeems it, the
 //! operator who wants to end it. Ownership can not join those; a short lock can.
 
+mod migration;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,6 +36,8 @@ use crate::recorder::Recorder;
 use crate::rest::TwilioRest;
 use crate::secret::Secret;
 use crate::socket::Duplex;
+pub use migration::Migration;
+use migration::{Moves, OnTheWay};
 
 /// Our last words to a caller: raw mu-law, 8 kHz (made by `apology.sh`).
 pub static APOLOGY: &[u8] = include_bytes!("apology.ulaw");
@@ -103,23 +107,6 @@ pub enum Order {
     },
 }
 
-/// What came of a call's migration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Migration {
-    /// The new version answers.
-    Moved {
-        /// What the call waited for it.
-        pause: Duration,
-    },
-    /// The old version still answers.
-    Stayed {
-        /// Why.
-        reason: String,
-    },
-    /// The call was over first.
-    Ended,
-}
-
 /// A live call, as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallSeen {
@@ -143,6 +130,7 @@ pub struct Live {
     pub since: Instant,
     /// Which of several streams of one call this is.
     pub stream_sid: String,
+    on_the_way: Option<OnTheWay>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -175,6 +163,8 @@ pub struct Gateway {
     /// Calls that came to their end, for the webhook that asks what comes after the stream.
     ended: Mutex<Cloakroom<String, ()>>,
     live: Mutex<HashMap<String, Live>>,
+    /// Taken before `live` where both are.
+    moves: Mutex<Moves>,
     health: Mutex<Health>,
     taken: Arc<AtomicUsize>,
     draining: watch::Sender<bool>,
@@ -229,6 +219,7 @@ impl Gateway {
             answered: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
             ended: Mutex::new(Cloakroom::new(REMEMBER_FOR, memories)),
             live: Mutex::default(),
+            moves: Mutex::default(),
             health: Mutex::default(),
             taken: Arc::default(),
             draining: watch::Sender::new(false),
@@ -304,6 +295,7 @@ impl Gateway {
             version: version.name.clone(),
             since: Instant::now(),
             stream_sid: stream_sid.to_owned(),
+            on_the_way: None,
             orders,
         };
         let older = lock(&self.live).insert(call_sid.to_owned(), live);
@@ -329,27 +321,6 @@ impl Gateway {
     #[must_use]
     pub fn order(&self, call_sid: &str, order: Order) -> bool {
         lock(&self.live).get(call_sid).is_some_and(|live| live.orders.try_send(order).is_ok())
-    }
-
-    /// Lets a version take over in every live call of its tenant that another one answers, and says what came
-    /// of each, by call.
-    ///
-    /// Returns once every one of them has moved, stayed or ended; a call decides within seconds.
-    pub async fn migrate(&self, to: &Arc<Version>) -> Vec<(String, Migration)> {
-        let tenant = to.tenant.as_str();
-        let mut waiting = Vec::new();
-        let moves = |live: &Live| live.tenant == tenant && live.version != to.name;
-        for (call_sid, live) in lock(&self.live).iter().filter(|(_, live)| moves(live)) {
-            let (outcome, answer) = oneshot::channel();
-            // A full inbox drops the order and with it `outcome`: that call has ended, or nearly.
-            drop(live.orders.try_send(Order::Migrate { to: Arc::clone(to), outcome }));
-            waiting.push((call_sid.clone(), answer));
-        }
-        let mut outcomes = Vec::with_capacity(waiting.len());
-        for (call_sid, answer) in waiting {
-            outcomes.push((call_sid, answer.await.unwrap_or(Migration::Ended)));
-        }
-        outcomes
     }
 
     /// The live calls, in no order.

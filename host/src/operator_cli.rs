@@ -588,7 +588,11 @@ fn migration(migration: &Value) -> String {
         let pause =
             |which: &str| migration["pause_us"][which].as_f64().unwrap_or_default() / 1000.0;
         let (half, most, worst) = (pause("p50"), pause("p99"), pause("max"));
-        let _ = write!(out, " (pause p50 {half:.2} ms, p99 {most:.2} ms, worst {worst:.2} ms)");
+        let took = migration["took_ms"].as_f64().unwrap_or_default() / 1000.0;
+        let _ = write!(
+            out,
+            " in {took:.2} s (pause p50 {half:.2} ms, p99 {most:.2} ms, worst {worst:.2} ms)"
+        );
     }
     out.push('\n');
     for call in list(&migration["stayed"]) {
@@ -642,7 +646,7 @@ mod tests {
             "tenant": "acme", "version": "v4", "new": true, "part": "active", "has_handover": true,
             "compiled_in_ms": 120, "rehearsed_in_ms": 3, "live_in_ms": 130,
             "migration": {
-                "to": "v4", "moved": 2, "ended": 0,
+                "to": "v4", "moved": 2, "ended": 0, "took_ms": 130,
                 "pause_us": { "p50": 310, "p99": 900, "max": 900 },
                 "stayed": [{ "call": "CA1", "reason": "trapped in `load`" }],
             },
@@ -650,7 +654,7 @@ mod tests {
         assert_eq!(
             print_deployed(&answer),
             "acme v4 is active: compiled in 120 ms, rehearsed in 3 ms, live after 130 ms\n\
-             2 running calls moved to v4 (pause p50 0.31 ms, p99 0.90 ms, worst 0.90 ms)\n\
+             2 running calls moved to v4 in 0.13 s (pause p50 0.31 ms, p99 0.90 ms, worst 0.90 ms)\n\
              CA1 stayed: trapped in `load`\n"
         );
     }

@@ -360,8 +360,9 @@ fn migrates(asked: Option<Policy>, changed: &Changed) -> bool {
 
 /// Moves every running call of a line to the active version, and says what came of it.
 pub(super) async fn migrate_all(gateway: &Arc<Gateway>, line: &Line) -> Result<Value, Problem> {
-    let to = line.active();
+    let (to, began) = (line.active(), Instant::now());
     let outcomes = gateway.migrate(&to).await;
+    let took = began.elapsed();
     let (mut pauses, mut stayed, mut ended) = (Vec::new(), Vec::new(), 0_usize);
     for (call, outcome) in outcomes {
         match outcome {
@@ -379,6 +380,7 @@ pub(super) async fn migrate_all(gateway: &Arc<Gateway>, line: &Line) -> Result<V
         "to": to.name,
         "moved": pauses.len(),
         "ended": ended,
+        "took_ms": millis(took),
         "pause_us": { "p50": pause_us(50), "p99": pause_us(99), "max": pause_us(100) },
         "stayed": stayed,
     }))
