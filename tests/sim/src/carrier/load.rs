@@ -7,9 +7,9 @@ mod call;
 mod figures;
 mod probe;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use figures::{LoadReport, Percentiles};
+pub use figures::{LoadReport, Percentiles, Second};
 
 use super::CarrierConfig;
 
@@ -30,6 +30,8 @@ pub enum Signal {
     Trace,
     /// A short tone each second. With an echoing model its return is timed, whatever was done to the samples on the way.
     Click,
+    /// Noise of each call's own. What comes back is compared, as a digest, with another load's: for an echoing model and any conversion.
+    Noise,
     /// The spoken clips, one every eight seconds, for a model that converses.
     Speech,
 }
@@ -65,15 +67,16 @@ pub async fn run(plan: LoadPlan) -> LoadReport {
     let mut peak_rss = before.map_or(0, |usage| usage.rss_bytes);
     let http = super::Carrier::new(plan.carrier.clone());
     let mut tasks = tokio::task::JoinSet::new();
+    let (began, unix) = (tokio::time::Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH));
     for n in 0..plan.calls {
         let (plan, http) = (plan.clone(), http.clone());
         tasks.spawn(async move {
             let spread = Duration::from_secs(1) * n / plan.calls;
             tokio::time::sleep(spread).await;
-            call::run(&plan, &http, n).await
+            call::run(&plan, &http, began, n).await
         });
     }
-    let mut report = figures::Sum::default();
+    let mut report = figures::Sum::beginning(unix.unwrap_or_default());
     let mut look = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {

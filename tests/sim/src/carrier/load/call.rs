@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
 use super::figures::Figures;
-use super::probe::{self, Finder};
+use super::probe::{self, Digest, Finder};
 use super::{LoadPlan, Signal, Target};
 use crate::audio::FRAME_BYTES;
 use crate::carrier::http::{Addresses, Poster, voice_form};
@@ -39,8 +39,13 @@ const JITTER_BUFFER_SAMPLES: u64 = 480;
 const SEND_MAX: Duration = Duration::from_secs(5);
 
 /// Runs one call to its end.
-pub(super) async fn run(plan: &LoadPlan, carrier: &Carrier, n: u32) -> Figures {
-    let mut figures = Figures::default();
+pub(super) async fn run(
+    plan: &LoadPlan,
+    carrier: &Carrier,
+    load_began: Instant,
+    n: u32,
+) -> Figures {
+    let mut figures = Figures { n: n as usize, ..Figures::default() };
     let call_sid = sid("CA");
     let began = Instant::now();
     let (mut socket, parameters) = match open(plan, carrier, &call_sid).await {
@@ -53,7 +58,7 @@ pub(super) async fn run(plan: &LoadPlan, carrier: &Carrier, n: u32) -> Figures {
     figures.setup_micros = Some(micros(began.elapsed()));
     let ids =
         Ids { account_sid: plan.carrier.account_sid.clone(), call_sid, stream_sid: sid("MZ") };
-    match Call::new(plan, ids, n).play(&mut socket, &parameters, &mut figures).await {
+    match Call::new(plan, ids, load_began, n).play(&mut socket, &parameters, &mut figures).await {
         Ok(()) => figures.completed = true,
         Err(error) => figures.errors.push(error),
     }
@@ -119,15 +124,19 @@ struct Call<'a> {
     sent_at: Vec<Instant>,
     next_index: u32,
     click_sent: Option<Instant>,
+    heard: Digest,
+    n: u32,
+    load_began: Instant,
     began: Instant,
 }
 
 impl<'a> Call<'a> {
-    fn new(plan: &'a LoadPlan, ids: Ids, n: u32) -> Self {
+    fn new(plan: &'a LoadPlan, ids: Ids, load_began: Instant, n: u32) -> Self {
         let jitter_buffer = match plan.signal {
             Signal::Speech => 0,
-            Signal::Trace | Signal::Click => JITTER_BUFFER_SAMPLES,
+            Signal::Trace | Signal::Click | Signal::Noise => JITTER_BUFFER_SAMPLES,
         };
+        let frames = (plan.length.as_millis() / 20) as usize;
         Self {
             plan,
             writer: Writer::new(ids.clone(), 120),
@@ -138,6 +147,9 @@ impl<'a> Call<'a> {
             sent_at: Vec::new(),
             next_index: 0,
             click_sent: None,
+            heard: Digest::of_first(frames * FRAME_BYTES),
+            n,
+            load_began,
             began: Instant::now(),
         }
     }
@@ -202,7 +214,8 @@ impl<'a> Call<'a> {
                 figures.traced += 1;
             }
             Signal::Click if signal && n % 50 == 25 => frame = probe::click(),
-            Signal::Trace | Signal::Click => {}
+            Signal::Noise if signal => probe::noise(self.n, n as u32, &mut frame),
+            Signal::Trace | Signal::Click | Signal::Noise => {}
             Signal::Speech => {
                 if signal && n % 400 == 150 {
                     let clip = speech::CALLER[(n / 400) as usize % speech::CALLER.len()];
@@ -213,7 +226,7 @@ impl<'a> Call<'a> {
         }
         let text = self.writer.media(n * 20, &frame);
         let now = Instant::now();
-        figures.lateness_micros.push(micros(now.saturating_duration_since(due)));
+        figures.lateness.push(self.second(), micros(now.saturating_duration_since(due)));
         match self.plan.signal {
             Signal::Trace if signal => self.sent_at.push(now),
             Signal::Click if signal && n % 50 == 25 => self.click_sent = Some(now),
@@ -239,6 +252,7 @@ impl<'a> Call<'a> {
             Ok(FromGateway::Media(bytes)) => {
                 figures.messages_received += 1;
                 figures.bytes_received += bytes.len() as u64;
+                self.heard.push(&bytes);
                 self.compare(&bytes, figures);
                 if self.playout.media(now, &bytes).is_err() {
                     figures.errors.push("31931 media discarded".into());
@@ -259,7 +273,7 @@ impl<'a> Call<'a> {
     }
 
     fn compare(&mut self, bytes: &[u8], figures: &mut Figures) {
-        let now = Instant::now();
+        let (now, second) = (Instant::now(), self.second());
         match self.plan.signal {
             Signal::Trace => {
                 let (sent_at, next_index) = (&self.sent_at, &mut self.next_index);
@@ -269,10 +283,10 @@ impl<'a> Call<'a> {
                         figures.repeated += 1;
                         return;
                     }
-                    figures.lost += u64::from(frame.index - *next_index);
+                    figures.lose(u64::from(frame.index - *next_index));
                     *next_index = frame.index + 1;
                     if let Some(sent) = sent_at.get(frame.index as usize) {
-                        figures.latency_micros.push(micros(now - *sent));
+                        figures.latency.push(second, micros(now - *sent));
                     }
                 });
             }
@@ -282,20 +296,27 @@ impl<'a> Call<'a> {
                 {
                     // The click sits `onset` samples into this piece: it is heard so much after the piece begins.
                     let inside = Duration::from_micros(onset as u64 * 125);
-                    figures.latency_micros.push(micros(now - sent + inside));
+                    figures.latency.push(second, micros(now - sent + inside));
                 }
             }
-            Signal::Speech => {}
+            Signal::Noise | Signal::Speech => {}
         }
     }
 
     fn settle(&mut self, figures: &mut Figures) {
         // Marks still waiting are of no further use.
         let _ = self.playout.due(self.now());
-        figures.lost += figures.traced.saturating_sub(u64::from(self.next_index));
+        figures.lose(figures.traced.saturating_sub(u64::from(self.next_index)));
+        figures.heard = self.heard.whole();
         let gaps = self.playout.gaps();
         figures.gaps = gaps.len() as u64;
         figures.gap_samples = gaps.iter().map(|gap| gap.to - gap.from).sum();
+        figures.gap_samples_max = gaps.iter().map(|gap| gap.to - gap.from).max().unwrap_or(0);
+    }
+
+    /// Of the whole load.
+    fn second(&self) -> u64 {
+        self.load_began.elapsed().as_secs()
     }
 
     fn now(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! What a load found out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -25,6 +26,8 @@ pub struct LoadReport {
     pub traced: u64,
     /// never came back,
     pub lost: u64,
+    /// of which in one call in a row,
+    pub lost_in_a_row_max: u64,
     /// came back more than once or out of order,
     pub repeated: u64,
     /// came back changed.
@@ -33,18 +36,36 @@ pub struct LoadReport {
     pub gaps: u64,
     /// Their length, in ms.
     pub gap_ms: f64,
+    /// The longest of them, in ms.
+    pub gap_ms_max: f64,
     /// From a frame's sending to its return (trace, click), in ms.
     pub latency_ms: Option<Percentiles>,
     /// How late the carrier's own timer sent frames, in ms: the noise of the measurement.
     pub own_lateness_ms: Option<Percentiles>,
     /// From the first request to the open stream, in ms.
     pub setup_ms: Option<Percentiles>,
+    /// Second by second since the load began.
+    pub seconds_one_by_one: Vec<Second>,
+    /// When the load began, in ms since 1970.
+    pub began_unix_ms: u64,
+    /// By call, a digest of as many bytes as it carried signal: the first that came. Two loads of one signal heard the same, byte by
+    /// byte, where these are the same. `None` where fewer bytes came.
+    pub heard: Vec<Option<String>>,
     /// What went wrong, and how often.
     pub errors: BTreeMap<String, u32>,
     /// CPU time of this process, in s.
     pub own_cpu_seconds: Option<f64>,
     /// The observed process.
     pub observed: Option<Observed>,
+}
+
+/// What happened in one second of a load.
+#[derive(Debug, Clone, Serialize)]
+pub struct Second {
+    /// From a frame's sending to its return, of those that returned in it, in ms.
+    pub latency_ms: Option<Percentiles>,
+    /// How late the carrier's own timer sent frames, in ms.
+    pub own_lateness_ms: Option<Percentiles>,
 }
 
 /// What the observed process used.
@@ -90,36 +111,80 @@ impl Percentiles {
     }
 }
 
+/// Durations by the second of the load in which they were measured.
+#[derive(Debug, Default)]
+pub(super) struct Durations(Vec<(u16, u32)>);
+
+impl Durations {
+    pub(super) fn push(&mut self, second: u64, micros: u32) {
+        self.0.push((u16::try_from(second).unwrap_or(u16::MAX), micros));
+    }
+
+    fn percentiles(&self) -> Option<Percentiles> {
+        Percentiles::of_micros(self.0.iter().map(|(_, micros)| *micros).collect())
+    }
+
+    fn seconds(&self) -> usize {
+        self.0.iter().map(|(second, _)| usize::from(*second) + 1).max().unwrap_or(0)
+    }
+
+    fn second_by_second(&self, seconds: usize) -> impl Iterator<Item = Option<Percentiles>> {
+        let mut by_second = vec![Vec::new(); seconds];
+        for (second, micros) in &self.0 {
+            by_second[usize::from(*second)].push(*micros);
+        }
+        by_second.into_iter().map(Percentiles::of_micros)
+    }
+}
+
 /// What one call found out.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
+    pub(super) n: usize,
     pub(super) completed: bool,
     pub(super) frames_sent: u64,
     pub(super) bytes_received: u64,
     pub(super) messages_received: u64,
     pub(super) traced: u64,
     pub(super) lost: u64,
+    pub(super) lost_in_a_row_max: u64,
     pub(super) repeated: u64,
     pub(super) changed: u64,
     pub(super) gaps: u64,
     pub(super) gap_samples: u64,
-    pub(super) latency_micros: Vec<u32>,
-    pub(super) lateness_micros: Vec<u32>,
+    pub(super) gap_samples_max: u64,
+    pub(super) latency: Durations,
+    pub(super) lateness: Durations,
+    pub(super) heard: Option<u64>,
     pub(super) setup_micros: Option<u32>,
     pub(super) errors: Vec<String>,
+}
+
+impl Figures {
+    /// Counts frames that came after one another and are missing.
+    pub(super) fn lose(&mut self, in_a_row: u64) {
+        self.lost += in_a_row;
+        self.lost_in_a_row_max = self.lost_in_a_row_max.max(in_a_row);
+    }
 }
 
 /// All calls together.
 #[derive(Debug, Default)]
 pub(super) struct Sum {
     report: LoadReport,
-    latency: Vec<u32>,
-    lateness: Vec<u32>,
+    latency: Durations,
+    lateness: Durations,
     setup: Vec<u32>,
     bytes_received: u64,
 }
 
 impl Sum {
+    pub(super) fn beginning(unix: Duration) -> Self {
+        let mut sum = Self::default();
+        sum.report.began_unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
+        sum
+    }
+
     pub(super) fn add(&mut self, call: Figures) {
         let report = &mut self.report;
         report.completed += u32::from(call.completed);
@@ -127,16 +192,22 @@ impl Sum {
         report.messages_received += call.messages_received;
         report.traced += call.traced;
         report.lost += call.lost;
+        report.lost_in_a_row_max = report.lost_in_a_row_max.max(call.lost_in_a_row_max);
         report.repeated += call.repeated;
         report.changed += call.changed;
         report.gaps += call.gaps;
         report.gap_ms += call.gap_samples as f64 / 8.0;
+        report.gap_ms_max = report.gap_ms_max.max(call.gap_samples_max as f64 / 8.0);
         for error in call.errors {
             *report.errors.entry(error).or_default() += 1;
         }
         self.bytes_received += call.bytes_received;
-        self.latency.extend(call.latency_micros);
-        self.lateness.extend(call.lateness_micros);
+        self.latency.0.extend(call.latency.0);
+        self.lateness.0.extend(call.lateness.0);
+        if report.heard.len() <= call.n {
+            report.heard.resize(call.n + 1, None);
+        }
+        report.heard[call.n] = call.heard.map(|digest| format!("{digest:016x}"));
         self.setup.extend(call.setup_micros);
     }
 
@@ -150,8 +221,14 @@ impl Sum {
         report.calls = plan.calls;
         report.seconds = plan.length.as_secs_f64();
         report.frames_received = self.bytes_received / 160;
-        report.latency_ms = Percentiles::of_micros(self.latency);
-        report.own_lateness_ms = Percentiles::of_micros(self.lateness);
+        report.latency_ms = self.latency.percentiles();
+        report.own_lateness_ms = self.lateness.percentiles();
+        let seconds = self.latency.seconds().max(self.lateness.seconds());
+        let both =
+            self.latency.second_by_second(seconds).zip(self.lateness.second_by_second(seconds));
+        report.seconds_one_by_one = both
+            .map(|(latency_ms, own_lateness_ms)| Second { latency_ms, own_lateness_ms })
+            .collect();
         report.setup_ms = Percentiles::of_micros(self.setup);
         if let (Some(before), Some(after)) = (own_before, own_after) {
             report.own_cpu_seconds = Some(after.cpu_seconds - before.cpu_seconds);
@@ -254,6 +331,17 @@ mod tests {
         let p = Percentiles::of_micros((1..=1000).rev().map(|n| n * 1000).collect()).unwrap();
         assert_eq!((p.p50, p.p90, p.p99, p.max), (500.0, 900.0, 990.0, 1000.0));
         assert_eq!(Percentiles::of_micros(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_slow_second_is_found_again() {
+        let mut latency = Durations::default();
+        for (second, micros) in [(0, 1000), (2, 9000), (0, 3000)] {
+            latency.push(second, micros);
+        }
+        let max: Vec<_> =
+            latency.second_by_second(latency.seconds()).map(|it| it.map(|it| it.max)).collect();
+        assert_eq!(max, [Some(3.0), None, Some(9.0)]);
     }
 
     #[test]

@@ -64,6 +64,42 @@ impl Finder {
     }
 }
 
+/// Writes a frame of noise that no other frame of any call of a load has.
+pub(super) fn noise(call: u32, index: u32, frame: &mut [u8; FRAME_BYTES]) {
+    let mut state = (u64::from(call) << 32 | u64::from(index)) ^ 0x9E37_79B9_7F4A_7C15;
+    for code in frame {
+        // A linear congruential step (Knuth's MMIX constants); the upper bits are the better ones.
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *code = (state >> 56) as u8;
+    }
+}
+
+/// A digest of the first so many bytes of a stream (FNV-1a): not against forgers, but any mishap changes it.
+#[derive(Debug)]
+pub(super) struct Digest {
+    value: u64,
+    missing: usize,
+}
+
+impl Digest {
+    pub(super) fn of_first(bytes: usize) -> Self {
+        Self { value: 0xCBF2_9CE4_8422_2325, missing: bytes }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        for byte in bytes.iter().take(self.missing) {
+            self.value = (self.value ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+        self.missing = self.missing.saturating_sub(bytes.len());
+    }
+
+    /// `None` until all the bytes have come.
+    pub(super) fn whole(&self) -> Option<u64> {
+        (self.missing == 0).then_some(self.value)
+    }
+}
+
 /// Returns the frame that carries a click.
 pub(super) fn click() -> [u8; FRAME_BYTES] {
     let mut frame = [0; FRAME_BYTES];
@@ -102,6 +138,36 @@ mod tests {
             let expected: Vec<Found> = (0..50).map(|index| Found { index, exact: true }).collect();
             assert_eq!(found, expected, "cut into {size}");
         }
+    }
+
+    #[test]
+    fn a_digest_is_of_the_bytes_however_they_come_and_of_no_more_than_was_asked() {
+        let stream: Vec<u8> = (0..1000_u32).map(|n| (n * n) as u8).collect();
+        let digest = |stream: &[u8], size| {
+            let mut digest = Digest::of_first(900);
+            stream.chunks(size).for_each(|piece| digest.push(piece));
+            digest.whole()
+        };
+        let whole = digest(&stream, 1000);
+        assert!(whole.is_some());
+        assert_eq!(digest(&stream, 7), whole);
+        assert_eq!(digest(&stream[..900], 160), whole);
+        assert_eq!(digest(&stream[..899], 160), None);
+        let mut repeated = stream.clone();
+        repeated.copy_within(160..320, 320);
+        assert_ne!(digest(&repeated, 1000), whole);
+    }
+
+    #[test]
+    fn noise_differs_from_frame_to_frame_and_from_call_to_call() {
+        let noise = |call, index| {
+            let mut frame = [0; FRAME_BYTES];
+            super::noise(call, index, &mut frame);
+            frame
+        };
+        assert_eq!(noise(1, 2), noise(1, 2));
+        assert_ne!(noise(1, 2), noise(1, 3));
+        assert_ne!(noise(1, 2), noise(2, 2));
     }
 
     #[test]
