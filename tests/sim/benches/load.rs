@@ -6,17 +6,14 @@
 //! share the second core. Every frame of the first two is traced through carrier, gateway, model and
 //! back, and compared byte by byte; through the third a tone is timed. Latency is for a whole round trip.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+mod stand;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use std::path::Path;
+
+use anyhow::{Result, ensure};
 use clap::Parser;
 use serde_json::Value;
-
-const PUBLIC_URL: &str = "https://load.cordboard.invalid";
-const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+use stand::{Callers, Gateway, MEASURED, Program, figure, free_port, model_url};
 
 /// Options after `--`.
 #[derive(Parser)]
@@ -34,39 +31,14 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let program = build()?;
-    let model = free_port()?;
-    let model_url = format!("ws://127.0.0.1:{model}/v1/realtime");
-    let _model = Program::start(
-        &program,
-        1,
-        &["sim", "model", "--behaviour", "echo", "--listen", &format!("127.0.0.1:{model}")],
-        &[],
-        model,
-    )?;
+    let program = stand::program()?;
+    let model_port = free_port()?;
+    let model = model_url(model_port);
+    let _model = Program::echoing_model(&program, model_port)?;
 
-    let bridge_port = free_port()?;
-    let bridge = Program::start(
-        &program,
-        0,
-        &[
-            "sim",
-            "bridge",
-            "--listen",
-            &format!("127.0.0.1:{bridge_port}"),
-            "--model",
-            &format!("{model_url}?model=gpt-realtime-2.1"),
-        ],
-        &[],
-        bridge_port,
-    )?;
-    let stream = format!("ws://127.0.0.1:{bridge_port}/media");
-    let baseline =
-        load(&program, &args, &["--stream", &stream, "--signal", "trace"], bridge.pid())?;
-    drop(bridge);
-
-    let pass_through = gateway(&program, &args, &model_url, "audio = \"pcmu\"", "trace")?;
-    let resampled = gateway(&program, &args, &model_url, "audio = \"pcm16\"", "click")?;
+    let baseline = bridge(&program, &args, &model)?;
+    let pass_through = gateway(&program, &args, &model, "audio = \"pcmu\"", "trace")?;
+    let resampled = gateway(&program, &args, &model, "audio = \"pcm16\"", "click")?;
 
     println!(
         "{} calls for {} s, each program on one core, release build",
@@ -112,8 +84,15 @@ fn row(name: &str, reports: [&Value; 3], cell: impl Fn(&Value) -> String) {
     println!("{name:<34}{bridge:>12}{pcmu:>12}{pcm16:>12}");
 }
 
-fn figure(value: &Value) -> String {
-    value.as_f64().map_or("-".to_owned(), |number| format!("{number:.2}"))
+/// Runs one load against the bridge.
+fn bridge(program: &Path, args: &Args, model: &str) -> Result<Value> {
+    let port = free_port()?;
+    let (listen, model) = (format!("127.0.0.1:{port}"), format!("{model}?model=gpt-realtime-2.1"));
+    let arguments = ["sim", "bridge", "--listen", &listen, "--model", &model];
+    let bridge = Program::start(program, MEASURED, &arguments, &[], port)?;
+    let stream = format!("ws://127.0.0.1:{port}/media");
+    let how = ["--stream", &stream, "--signal", "trace"].map(str::to_owned);
+    Callers::start(program, (args.calls, args.seconds), &how, &bridge)?.report()
 }
 
 /// Runs one load against a gateway of its own.
@@ -124,120 +103,7 @@ fn gateway(
     settings: &str,
     signal: &str,
 ) -> Result<Value> {
-    let home = tempfile::tempdir()?;
-    let tenant = home.path().join("default");
-    std::fs::create_dir(&tenant)?;
-    std::fs::write(tenant.join("tenant.toml"), format!("[settings]\n{settings}\n"))?;
-    let port = free_port()?;
-    let gateway = Program::start(
-        program,
-        0,
-        &["serve"],
-        &[
-            ("PUBLIC_URL", PUBLIC_URL),
-            ("TWILIO_AUTH_TOKEN", AUTH_TOKEN),
-            ("OPENAI_API_KEY", "sk-load"),
-            ("OPENAI_REALTIME_API_URL", model),
-            ("CORDBOARD_TENANTS_DIR", &home.path().display().to_string()),
-            ("CORDBOARD_LISTEN", &format!("127.0.0.1:{port}")),
-            ("CORDBOARD_MAX_CALLS", &args.calls.to_string()),
-            ("RUST_LOG", "warn"),
-        ],
-        port,
-    )?;
-    let webhook = format!("http://127.0.0.1:{port}/incoming-call");
-    let how = [
-        "--webhook",
-        &webhook,
-        "--public-origin",
-        PUBLIC_URL,
-        "--auth-token",
-        AUTH_TOKEN,
-        "--signal",
-        signal,
-    ];
-    load(program, args, &how, gateway.pid())
-}
-
-/// Lets callers call, and returns their report.
-fn load(program: &Path, args: &Args, how: &[&str], observed: u32) -> Result<Value> {
-    let output = Command::new("taskset")
-        .args(["-c", "1"])
-        .arg(program)
-        .args(["sim", "call", "--json", "--calls", &args.calls.to_string()])
-        .args(["--seconds", &args.seconds.to_string(), "--pid", &observed.to_string()])
-        .args(how)
-        .stderr(Stdio::inherit())
-        .output()?;
-    let text = String::from_utf8(output.stdout)?;
-    serde_json::from_str(&text).with_context(|| format!("the callers report {text:?}"))
-}
-
-/// A program that runs until it is dropped.
-struct Program(Child);
-
-impl Program {
-    fn start(
-        program: &Path,
-        core: u32,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-        port: u16,
-    ) -> Result<Self> {
-        let child = Command::new("taskset")
-            .args(["-c", &core.to_string()])
-            .arg(program)
-            .args(arguments)
-            .env_clear()
-            .envs(environment.iter().copied())
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .current_dir(std::env::temp_dir())
-            .stdout(Stdio::null())
-            .spawn()
-            .context("taskset (util-linux) starts the programs")?;
-        let program = Self(child);
-        let until = Instant::now() + Duration::from_secs(30);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            ensure!(Instant::now() < until, "{arguments:?} does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(program)
-    }
-
-    /// `taskset` becomes the program it starts, so this is its pid.
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It is ours and of no more use; when it is gone already, so much the better.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// Builds the program as an operator would.
-fn build() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--workspace", "--bin", "cordboard", "--message-format=json"])
-        .current_dir(root)
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !built.status.success() {
-        bail!("the program does not build");
-    }
-    let lines = String::from_utf8(built.stdout)?;
-    lines
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
-        .find(|path| path.file_stem().is_some_and(|name| name == "cordboard"))
-        .context("cargo names no program of ours")
+    let gateway = Gateway::start(program, settings, model, args.calls, &[])?;
+    let how = gateway.how(signal);
+    Callers::start(program, (args.calls, args.seconds), &how, &gateway.program)?.report()
 }
