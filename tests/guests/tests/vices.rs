@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordboard_call::contract::{Action, Event};
 use cordboard_misbehaving_guests::{
@@ -171,6 +171,26 @@ fn traps() {
     });
 }
 
+/// What becomes of calls that it answers is in `tests/e2e/tests/trap_storm.rs`.
+#[test]
+fn traps_every_second() {
+    beside_neighbours(async {
+        let mut guest = Stand::start("traps_every_second").await.unwrap();
+
+        for _ in 1..50 {
+            assert!(guest.echoes().await);
+        }
+        let state = guest.instance.save(990).await.unwrap().expect("it has hand-over");
+        let fault = guest.handle(Event::CallerAudio(vec![0xff; 160])).await.unwrap_err();
+
+        assert!(trapped(&fault, TrapKind::Unreachable), "at 1,000 ms: {fault:?}");
+        let mut successor = Stand::start("echoes").await.unwrap();
+        successor.instance.load(990, call_info("{}"), &state).await.unwrap().unwrap();
+        let counted = successor.handle(Event::Command("{}".into())).await.unwrap();
+        assert_eq!(published(&counted), [("frames", "49")], "another can carry on from its state");
+    });
+}
+
 #[test]
 fn panics() {
     beside_neighbours(async {
@@ -302,7 +322,7 @@ fn sleeps() {
 #[test]
 fn looks_around() {
     let found = |seed| {
-        one_worker(async move {
+        beside_neighbours(async move {
             let limits = Limits::default();
             let mut guest = Stand::start_with("looks_around", limits, seed).await.unwrap();
             let answer = guest.handle(Event::Command("{}".into())).await.unwrap();
@@ -399,7 +419,7 @@ fn saves_more_and_more() {
 
 #[test]
 fn has_another_world() {
-    let error = component("has_another_world").unwrap_err();
+    let error = refused("has_another_world");
 
     assert!(matches!(error, VetError::WrongWorld { .. }), "{error}");
     assert!(error.to_string().contains("acme:weather/forecast@1.0.0"), "{error}");
@@ -407,12 +427,12 @@ fn has_another_world() {
 
 #[test]
 fn exports_nothing() {
-    assert_eq!(component("exports_nothing").unwrap_err(), VetError::MissingExport);
+    assert_eq!(refused("exports_nothing"), VetError::MissingExport);
 }
 
 #[test]
 fn imports_too_much() {
-    let error = component("imports_too_much").unwrap_err();
+    let error = refused("imports_too_much");
 
     assert!(matches!(error, VetError::UnknownImport { .. }), "{error}");
     assert!(error.to_string().contains("acme:shop/db@1.0.0"), "{error}");
@@ -420,7 +440,7 @@ fn imports_too_much() {
 
 #[test]
 fn speaks_another_version() {
-    let error = component("speaks_another_version").unwrap_err();
+    let error = refused("speaks_another_version");
 
     assert!(matches!(error, VetError::WrongVersion { .. }), "{error}");
     assert!(error.to_string().contains("cordboard:tenant/handler@0.2.0"), "{error}");
@@ -428,7 +448,7 @@ fn speaks_another_version() {
 
 #[test]
 fn has_wrong_types() {
-    let error = component("has_wrong_types").unwrap_err();
+    let error = refused("has_wrong_types");
 
     assert!(matches!(error, VetError::WrongTypes(_)), "{error}");
     assert!(error.to_string().contains("handle"), "which function: {error}");
@@ -492,31 +512,54 @@ fn a_full_house_is_not_the_tenants_fault_and_empties_again() {
     });
 }
 
-/// Between two turns of a neighbour the endless loop gets one tick of CPU time, about a millisecond. The
-/// median, because on a machine that compiles in the background a single tick may come late.
+/// A neighbour's frame is ready all the time, on a runtime with one worker that an endless loop wants for itself.
+/// From one answer to the next, the worker's thread computes for a tick of the loop, which is one millisecond, and
+/// for the frame itself: 3 ms at the very most.
+///
+/// On the clock of the thread's own CPU time, because a worker that does not run delays everybody alike. Where the
+/// ticker does not run, for its turn on a core, the loop goes on without a fault of ours; so a delay in which
+/// it was late by its own account is not counted.
 #[test]
-fn an_endless_loop_gives_way_every_millisecond() {
-    let mut gaps = one_worker(async {
+fn an_endless_loop_delays_a_neighbours_frame_by_three_milliseconds_at_most() {
+    const TURNS: usize = 100;
+    let delays = one_worker(async {
         let mut neighbour = Stand::start("echoes").await.unwrap();
-        let looping = tokio::spawn(async {
-            let limits = Limits { event_cpu: Duration::from_millis(100), ..Limits::default() };
-            let mut guest = Stand::start_with("loops", limits, 1).await.unwrap();
-            guest.handle(Event::Timer(1)).await.unwrap_err()
-        });
-        let mut gaps = Vec::new();
-        while !looping.is_finished() {
-            let before = thread_cpu();
-            tokio::task::yield_now().await;
-            assert!(neighbour.echoes().await);
-            gaps.push(thread_cpu() - before);
+        let (mut delays, mut late) = (Vec::new(), 0);
+        while delays.len() < TURNS {
+            let looping = tokio::spawn(async {
+                let mut guest = Stand::start("loops").await.unwrap();
+                guest.handle(Event::Timer(1)).await.unwrap_err()
+            });
+            while !looping.is_finished() {
+                let (ready, began, beats) = (thread_cpu(), Instant::now(), ticks());
+                tokio::task::yield_now().await;
+                assert!(neighbour.echoes().await);
+                let delay = thread_cpu() - ready;
+                if delay < Duration::from_micros(500) {
+                    continue;
+                }
+                let missed = began.elapsed().as_millis() as u64 > ticks() - beats + 1;
+                if missed { late += 1 } else { delays.push(delay) }
+            }
         }
-        gaps.into_iter().filter(|gap| *gap > Duration::from_micros(500)).collect::<Vec<_>>()
+        println!("{late} delays with a late ticker");
+        delays
     });
-    gaps.sort();
 
-    let median = gaps[gaps.len() / 2];
-    assert!(median <= Duration::from_millis(3), "{median:?} of {gaps:?}");
-    assert!(gaps.len() > 20, "100 ms of CPU time are many ticks: {gaps:?}");
+    let worst = delays.iter().max().expect("there are a hundred");
+    assert!(*worst <= Duration::from_millis(3), "{worst:?} of {delays:?}");
+}
+
+fn ticks() -> u64 {
+    engine().heartbeat().ticks
+}
+
+/// Why a guest is not even started, vetted where a host vets: where blocking is allowed.
+fn refused(name: &'static str) -> VetError {
+    beside_neighbours(async move {
+        let vetted = tokio::task::spawn_blocking(move || component(name)).await;
+        vetted.expect("vetting does not panic").expect_err("it is refused")
+    })
 }
 
 /// Runs the misdeed on a runtime with one worker, beside calls that answer frames all the time: no frame may be
