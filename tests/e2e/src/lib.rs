@@ -7,11 +7,13 @@
 
 pub mod by_hand;
 pub mod checks;
+mod operator;
 pub mod recorder;
 mod shop;
 mod sound;
 mod world;
 
+pub use operator::Operator;
 pub use shop::Shop;
 pub use sound::{said, tone, two_tones};
 pub use world::{Plan, World, caller, until};

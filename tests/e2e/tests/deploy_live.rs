@@ -1,14 +1,9 @@
 //! Deployments while calls run, as an operator makes them over the admin API.
 
-use std::sync::Arc;
-
-use cordboard::admin::Admin;
-use cordboard_e2e::{Plan, World, caller, checks, until};
+use cordboard_e2e::{Operator, Plan, caller, checks, until};
 use cordboard_sim::carrier::{CallPlan, CallReport, CallerScript, End, Step};
 use cordboard_sim::model::{Answer, Exchange, ModelScript};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_moves_through_three_versions_and_back_and_nobody_hears_it() {
@@ -33,6 +28,44 @@ async fn a_call_moves_through_three_versions_and_back_and_nobody_hears_it() {
 
     // Every bit in both directions is what it would have been without any of that.
     call.ends_unharmed([500, 700, 700]).await;
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roll_back_overtakes_a_migration_under_way() {
+    const CALLS: usize = 12;
+    let world = plan().open().await;
+    let operator = Operator::of(&world).await;
+    let original = operator.shelved("default").await;
+    operator.post_bytes("/v1/tenants/default/deploy", marked(&original, "two")).await;
+    let calls: Vec<_> =
+        (0..CALLS).map(|_| world.start(CallPlan::new(caller().then_close()))).collect();
+    until("the calls are up", || world.gateway().calls_live() == CALLS).await;
+
+    let body = json!({ "version": "v2", "running": "migrate" });
+    let forth = operator.post("/v1/tenants/default/activate", &body);
+    let back = async {
+        // While some are on the way at the latest, for a call takes five frames to move.
+        while operator.active("default").await != "v2" {}
+        operator.post("/v1/tenants/default/rollback", &json!({})).await
+    };
+    let (forth, back) = tokio::join!(forth, back);
+
+    let told = |answer: &Value| {
+        let migration = &answer["migration"];
+        let stayed = migration["stayed"].as_array().map_or(0, Vec::len);
+        (migration["moved"].as_u64().unwrap_or(0) as usize, stayed)
+    };
+    let (moved, stayed) = told(&forth);
+    assert_eq!(moved + stayed, CALLS, "each is told of once: {forth}");
+    let (moved_back, _) = told(&back);
+    assert_eq!(moved_back, moved, "who had moved, moved back: {forth} {back}");
+    assert!(operator.calls().await.iter().all(|call| call["version"] == "v1"));
+
+    for call in calls {
+        operator.post(&format!("/v1/calls/{}/hang-up", call.call_sid()), &json!({})).await;
+        ended(call.finished().await);
+    }
     world.close().await;
 }
 
@@ -103,12 +136,10 @@ impl Scripts for CallerScript {
     }
 }
 
-const TOKEN: &str = "the-token-of-the-operator";
-
 fn plan() -> Plan {
     let mut script = ModelScript::new(Answer::tone(500), [Exchange::answer(Answer::tone(700))]);
     script.otherwise = Answer::tone(700);
-    Plan::script(script).setting("CORDBOARD_ADMIN_TOKEN", TOKEN)
+    Plan::script(script).setting("CORDBOARD_ADMIN_TOKEN", Operator::TOKEN)
 }
 
 fn ended(report: CallReport) {
@@ -124,67 +155,4 @@ fn marked(component: &[u8], mark: &str) -> Vec<u8> {
     bytes.extend([0, 1 + length, length]);
     bytes.extend(mark.as_bytes());
     bytes
-}
-
-/// Somebody with a token, at the admin API of a world's gateway.
-struct Operator {
-    gateway: Arc<cordboard::gateway::Gateway>,
-    url: String,
-    serving: JoinHandle<()>,
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-impl Operator {
-    async fn of(world: &World) -> Self {
-        let gateway = world.gateway();
-        let admin = Admin::open(Arc::clone(&gateway)).expect("the audit log opens");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
-        let serving = tokio::spawn(async move {
-            axum::serve(listener, admin.router()).await.expect("the listener does not fail");
-        });
-        Self { gateway, url, serving }
-    }
-
-    /// The component of a tenant that never deployed one.
-    async fn shelved(&self, tenant: &str) -> Vec<u8> {
-        let line =
-            Arc::clone(self.gateway.tenants.line(tenant).expect("the world has this tenant"));
-        tokio::task::spawn_blocking(move || line.shelve())
-            .await
-            .expect("shelving does not panic")
-            .expect("the tenants directory can be written");
-        let folder = self.gateway.config.tenants_dir.join(tenant);
-        std::fs::read(folder.join("versions/v1/component.wasm")).expect("it was shelved")
-    }
-
-    async fn calls(&self) -> Vec<Value> {
-        let answer = self.told(self.client().get(format!("{}/v1/calls", self.url))).await;
-        answer["calls"].as_array().expect("a list of calls").clone()
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Value {
-        self.post_bytes(path, body.to_string().into_bytes()).await
-    }
-
-    async fn post_bytes(&self, path: &str, body: Vec<u8>) -> Value {
-        self.told(self.client().post(format!("{}{path}", self.url)).body(body)).await
-    }
-
-    fn client(&self) -> reqwest::Client {
-        reqwest::Client::builder().no_proxy().build().expect("a plain client builds")
-    }
-
-    async fn told(&self, request: reqwest::RequestBuilder) -> Value {
-        let response = request.bearer_auth(TOKEN).send().await.expect("the admin API answers");
-        let status = response.status();
-        let text = response.text().await.expect("the answer has an end");
-        assert!(status.is_success(), "{status}: {text}");
-        serde_json::from_str(&text).expect("the admin API answers in JSON")
-    }
 }
