@@ -212,6 +212,16 @@ fn single_tones_noise_and_harmonic_sounds_are_no_keys() {
 }
 
 #[test]
+fn a_third_tone_of_either_group_beside_the_two_is_no_key() {
+    for (key, third) in [('5', '8'), ('5', '6'), ('1', '4'), ('D', 'C')] {
+        let both = tone(key, -10.0, -10.0, 1.0, 800);
+        let third = tone(third, -14.0, -14.0, 1.0, 800);
+        let mixed = both.iter().zip(third).map(|(a, b)| a.saturating_add(b)).collect();
+        assert_eq!(keys(&between_silences(mixed, 20)), "", "{key}");
+    }
+}
+
+#[test]
 fn the_cut_of_the_stream_changes_nothing() {
     let line = over_the_line(&tones("159D*0#", &ToneSettings::default()).expect("keys"));
     let whole = strokes(&line, line.len());

@@ -94,6 +94,15 @@ fn hiss_ringing_and_silence_are_what_they_are() {
 }
 
 #[test]
+fn chords_that_come_and_go_like_a_signal_are_no_music() {
+    let mut pcm = music(STYLES[0], 10.0, -20.0, 6);
+    for pause in pcm.chunks_mut(4_800).filter_map(|beat| beat.get_mut(2_800..)) {
+        pause.fill(0);
+    }
+    assert_eq!(share(&sounds(&pcm), Sound::Music), 0.0);
+}
+
+#[test]
 fn the_level_is_that_of_the_last_frame_in_dbm0() {
     let mut meter = SoundMeter::default();
     assert!(meter.level_dbm0() < -100.0);

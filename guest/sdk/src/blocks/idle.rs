@@ -45,3 +45,69 @@
 //! ```
 
 pub use crate::Idle;
+
+#[cfg(test)]
+mod tests {
+    use crate::harness::Harness;
+    use crate::{CallInfo, Idle, Session, Tenant};
+
+    struct Desk(Idle);
+
+    impl Tenant for Desk {
+        fn new(info: &CallInfo) -> Desk {
+            Desk(serde_json::from_str(&info.settings).expect("tests write valid settings"))
+        }
+
+        fn session(&self, _: &CallInfo) -> Session {
+            Session { greeting: None, idle: Some(self.0.clone()), ..Session::default() }
+        }
+    }
+
+    fn desk(settings: &str) -> Harness<Desk> {
+        let mut call = Harness::with_settings(settings);
+        call.model_ready();
+        call
+    }
+
+    /// Lets the silence last, and the agent say what it then asks to say.
+    fn asked_after(call: &mut Harness<Desk>, ms: u64) -> bool {
+        call.forget();
+        call.advance(ms);
+        let asked = !call.sent("response.create").is_empty();
+        if asked {
+            call.model_says("Hello?", 500);
+            call.hear_all();
+        }
+        asked
+    }
+
+    #[test]
+    fn a_caller_is_asked_so_often_and_anew_after_every_sign_of_life() {
+        for swap_every in [0, 1, 3] {
+            let mut call =
+                desk(r#"{"nudge_after_ms": 5000, "nudges_max": 2, "hang_up_after_ms": 3000}"#);
+            call.swap_every(swap_every);
+            assert!(asked_after(&mut call, 5_100));
+            call.key('5');
+            assert!(asked_after(&mut call, 5_100));
+            assert!(asked_after(&mut call, 5_100));
+            assert!(!asked_after(&mut call, 2_900));
+            assert!(!call.has_ended());
+            call.advance(200);
+            assert!(call.has_ended());
+        }
+    }
+
+    #[test]
+    fn a_caller_need_not_be_asked_nor_hung_up_on() {
+        let mut call = desk(r#"{"nudge_after_ms": 1, "nudges_max": 0, "hang_up_after_ms": 3000}"#);
+        assert!(!asked_after(&mut call, 2_900));
+        call.advance(200);
+        assert!(call.has_ended());
+
+        let mut call = desk(r#"{"nudge_after_ms": 1000}"#);
+        assert!(asked_after(&mut call, 1_100));
+        assert!(!asked_after(&mut call, 600_000), "asked once, for ever");
+        assert!(!call.has_ended());
+    }
+}

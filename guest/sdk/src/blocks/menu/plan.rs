@@ -33,7 +33,9 @@ impl Move {
     pub fn carry_out(&self, call: &mut Call) {
         match self {
             Move::Press { keys, .. } => {
-                if call.play_keys("cordboard.menu", keys).is_err() {
+                // An item of its own each time: a key may still be sounding when the next is pressed.
+                let item = format!("cordboard.menu.{}", call.now());
+                if call.play_keys(&item, keys).is_err() {
                     call.send_keys(keys);
                 }
             }
