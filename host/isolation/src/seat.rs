@@ -252,6 +252,11 @@ impl<'a> Seat<'a> {
         tally.fuel_max = tally.fuel_max.max(fuel);
     }
 
+    /// Fuel of all calls so far.
+    pub(crate) fn fuel(&self) -> u64 {
+        self.meter.by_kind.values().map(|tally| tally.fuel).sum()
+    }
+
     fn failed(&self, at: &'static str, at_ms: Millis, how: How) -> Failure {
         Failure { at, at_ms, how }
     }

@@ -244,6 +244,7 @@ impl Story<'_> {
         let came = |world: &World<'_>| {
             let model = world.model_counts();
             match until {
+                Until::Whenever => true,
                 Until::Asked => model.asked >= nth,
                 Until::Begun => model.begun >= nth,
                 Until::Sent => model.over >= nth,

@@ -399,6 +399,23 @@ fn saves_rubbish() {
 }
 
 #[test]
+fn forgets() {
+    one_worker(async {
+        let mut old = Stand::start("forgets").await.unwrap();
+        old.handle(Event::CallerAudio(vec![0xff; 160])).await.unwrap();
+        let key = || Event::CallerKey("1".into());
+        assert_eq!(published(&old.handle(key()).await.unwrap()), [("frames", "1")]);
+        let state = old.instance.save(1).await.unwrap().expect("it has hand-over");
+
+        let mut new = Stand::start("forgets").await.unwrap();
+        new.instance.load(1, call_info("{}"), &state).await.unwrap().unwrap();
+
+        // No limit is broken; only a comparison of the two shows it (`cordboard test` makes one).
+        assert_eq!(published(&new.handle(key()).await.unwrap()), [("frames", "0")]);
+    });
+}
+
+#[test]
 fn saves_more_and_more() {
     beside_neighbours(async {
         let mut guest = Stand::start("saves_more_and_more").await.unwrap();

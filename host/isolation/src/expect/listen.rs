@@ -51,7 +51,7 @@ pub(super) fn sound(sound: &Sound, view: &View<'_>) -> Result<(), Miss> {
         return miss(format!("a level below {most} dB"), format!("it is {level:.1} dB"), "");
     }
     if let Some(wanted) = sound.tone_hz {
-        let pitch = pitch_hz(samples());
+        let pitch = pitch_hz(longest_run(view));
         if (pitch - wanted).abs() > wanted * PITCH_SHARE {
             let hint = "a pitch that is off by 3 or 1/3 is audio played at the wrong rate: the model's PCM has 24 \
                         kHz, the line 8 kHz";
@@ -91,23 +91,46 @@ pub(crate) fn watch_ms(silence: &Silence) -> u64 {
 }
 
 fn looks<'a>(view: &View<'a>, from_ms: u64) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    window(view, from_ms).chunks(FRAME_BYTES)
+}
+
+/// What was heard from a time to the present.
+fn window<'a>(view: &View<'a>, from_ms: u64) -> &'a [u8] {
     let sample =
         |ms: u64| usize::try_from(ms).unwrap_or(usize::MAX).saturating_mul(LINE_BYTES_PER_MS);
     let until = sample(view.now_ms).min(view.heard.len());
-    let heard = &view.heard[sample(from_ms).min(until)..until];
-    heard.chunks(FRAME_BYTES)
+    &view.heard[sample(from_ms).min(until)..until]
+}
+
+/// The longest stretch of sound without a pause, less its two ends, which are half silent.
+fn longest_run<'a>(view: &View<'a>) -> &'a [u8] {
+    let heard = window(view, view.since_ms);
+    let (mut longest, mut run) = (0..0, 0..0);
+    for (nth, look) in heard.chunks(FRAME_BYTES).enumerate() {
+        if is_audible(look) {
+            run.end = nth;
+        } else {
+            run = nth + 1..nth + 1;
+        }
+        if run.len() > longest.len() {
+            longest = run.clone();
+        }
+    }
+    let sample = |look: usize| (look * FRAME_BYTES).min(heard.len());
+    heard.get(sample(longest.start + 1)..sample(longest.end)).unwrap_or_default()
 }
 
 /// The pitch of a tone by how often it rises through zero.
-fn pitch_hz(samples: impl Iterator<Item = i16>) -> f64 {
-    let (mut count, mut rises, mut last) = (0_u32, 0_u32, 0_i16);
+fn pitch_hz(ulaw: &[u8]) -> f64 {
+    let samples = ulaw.iter().map(|code| ulaw_decode(*code));
+    let (mut rises, mut last) = (0_u32, 0_i16);
     for sample in samples {
         rises += u32::from(last < 0 && sample >= 0);
-        (last, count) = (sample, count + 1);
+        last = sample;
     }
-    match count {
+    match ulaw.len() {
         0 => 0.0,
-        count => f64::from(rises) * 8_000.0 / f64::from(count),
+        count => f64::from(rises) * 8_000.0 / count as f64,
     }
 }
 

@@ -208,6 +208,8 @@ pub enum Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Until {
+    /// It does not wait: the answer is there for whenever it is asked for.
+    Whenever,
     /// The response was asked for.
     Asked,
     /// The model's voice began.

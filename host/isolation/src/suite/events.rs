@@ -267,7 +267,7 @@ fn answers(bytes: usize) -> Vec<Event> {
 }
 
 fn timers() -> Vec<Event> {
-    [0, 1, 2, 10_000, 1 << 20, u64::MAX].map(Event::Timer).into()
+    [0, 1, 1_000, 10_000, 1 << 20, u64::MAX].map(Event::Timer).into()
 }
 
 fn keys() -> Vec<Event> {

@@ -37,7 +37,7 @@ impl Choice {
 
 /// Tries a component: the scenarios, or without any the built-in conversation, and the suites that are chosen.
 ///
-/// The future needs a tokio runtime of any kind around it, and never waits for anything outside.
+/// The future needs a tokio runtime with timers around it, and never waits for anything outside.
 pub async fn run(bench: &Bench, name: &str, scenarios: &[Scenario], choice: Choice) -> Report {
     let built_in;
     let conversations = match scenarios {

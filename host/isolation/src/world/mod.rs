@@ -289,7 +289,7 @@ impl<'a> World<'a> {
                 let how = How::Restarted(fault.to_string());
                 self.failure = Some(Failure { at: "its own actions", at_ms: self.now_ms(), how });
             }
-            Output::Carrier(message) => self.to_carrier(message),
+            Output::Carrier(message) => self.send_to_carrier(message),
             Output::Model(message) => {
                 if let Some(event) = self.model.tell(self.now, &message) {
                     self.record(Kind::ModelGets, event);
@@ -318,7 +318,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn to_carrier(&mut self, message: ToCarrier) {
+    fn send_to_carrier(&mut self, message: ToCarrier) {
         let now = self.samples();
         match message {
             // Ten minutes are more than the call machine lets wait.
