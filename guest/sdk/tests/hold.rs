@@ -224,6 +224,19 @@ fn somebody_whose_words_are_never_written_down_counts_as_a_person_in_the_end() {
 }
 
 #[test]
+fn every_change_of_deadline_comes_with_a_change_to_be_told() {
+    let mut line = on_hold();
+    let timeout = line.hold.wake_at();
+    line.hears(speech::CLIPS[4]);
+    assert_eq!(line.changes.last().map(|(_, change)| change), Some(&Change::Voice));
+    assert!(line.hold.wake_at() < timeout);
+    line.hears(&[0xFF; 160_000]);
+    let silence = Change::Held { why: "silence".into() };
+    assert_eq!(line.changes.last().map(|(_, change)| change), Some(&silence));
+    assert_eq!(line.hold.wake_at(), timeout, "speaking does not make the wait longer");
+}
+
+#[test]
 fn a_hold_without_end_is_told_once() {
     let mut line = on_hold();
     let at = line.hold.wake_at().expect("it waits");
@@ -251,7 +264,7 @@ fn wait(mut line: Line) -> Line {
 #[test]
 fn a_successor_after_every_kth_frame_withholds_and_releases_the_same() {
     let unswapped = wait(Line::new());
-    assert_eq!(unswapped.changes.len(), 4, "{:?}", unswapped.changes);
+    assert_eq!(unswapped.changes.len(), 5, "{:?}", unswapped.changes);
     for every in [1, 2, 3, 7, 50] {
         let swapped = wait(Line::swapped_every(every));
         assert!(swapped.forwarded == unswapped.forwarded, "every {every}");

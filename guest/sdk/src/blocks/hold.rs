@@ -41,7 +41,6 @@
 //!         if token == HOLD {
 //!             self.hold.due(call.now());
 //!             self.tell(call);
-//!             call.wake_at(HOLD, self.hold.wake_at());
 //!         }
 //!     }
 //! }
@@ -51,8 +50,10 @@
 //!         match self.hold.take_change() {
 //!             Some(Change::Person { .. }) => call.tell(Role::System, "A person is on the line now."),
 //!             Some(Change::TooLong) => call.hang_up("nobody came to the telephone"),
-//!             Some(Change::Held { .. } | Change::Voice) | None => return,
+//!             Some(Change::Held { .. } | Change::Voice) => {}
+//!             None => return,
 //!         }
+//!         // Every change brings another deadline.
 //!         call.wake_at(HOLD, self.hold.wake_at());
 //!     }
 //! }
@@ -176,9 +177,9 @@ pub enum HoldPhase {
 /// Something that a tenant may want to act on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
-    /// The line is on hold.
+    /// The line is on hold, or is so again because whoever spoke was no person.
     Held {
-        /// Music, or the words that said so.
+        /// Music, silence, or the words that said so.
         why: String,
     },
     /// Somebody speaks on the held line; the model hears it.
@@ -347,9 +348,9 @@ impl Hold {
                 }
             }
             (HoldPhase::OnHold, Some(_)) => self.note(said),
-            (HoldPhase::Checking, Some(_)) => {
+            (HoldPhase::Checking, Some(why)) => {
                 self.note(said);
-                self.enter(HoldPhase::OnHold);
+                self.hold(now, why);
                 self.state.voice_from = now.saturating_add(VOICE_FADES_MS);
             }
             // Words that were spoken before the music came back, unless only a person says them.
@@ -372,7 +373,7 @@ impl Hold {
             }
             // Nothing was written down: silence after a word or two, or a language nobody can write.
             HoldPhase::Checking if self.state.meter.sound() == Sound::Quiet => {
-                self.enter(HoldPhase::OnHold);
+                self.hold(now, "silence".into());
             }
             HoldPhase::Checking => self.person(now),
         }
@@ -382,8 +383,8 @@ impl Hold {
         if self.state.phase == HoldPhase::Talking {
             self.state.held_at = now;
             self.state.timed_out = false;
-            self.state.change = Some(Change::Held { why });
         }
+        self.state.change = Some(Change::Held { why });
         self.enter(HoldPhase::OnHold);
     }
 

@@ -32,12 +32,12 @@
 //! let mut call = Harness::<Desk>::start();
 //! call.model_ready();
 //! call.model_says("Front desk.", 1_000);
-//! for silence_ms in [9_000, 8_000] {
+//! for silence_ms in [9_100, 8_100] {
 //!     call.advance(silence_ms);
 //!     call.model_says("Are you still there?", 1_000);
 //!     call.hear_all();
 //! }
-//! call.advance(6_000);
+//! call.advance(6_100);
 //! assert!(call.sent("response.create").pop().unwrap().to_string().contains("I cannot hear you"));
 //! call.model_says("I cannot hear you. Goodbye!", 1_500);
 //! call.hear_all();
