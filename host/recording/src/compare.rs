@@ -23,7 +23,6 @@
 mod align;
 mod audio;
 mod json;
-mod words;
 
 use std::fmt;
 
@@ -31,7 +30,10 @@ use cordboard_call::contract::{Action, AudioFormat, Encoding};
 use serde_json::Value;
 
 pub use audio::AudioDifference;
+pub(crate) use audio::{alaw, mulaw};
 pub use json::{JsonDifference, PATHS_MAX};
+
+use crate::words;
 
 /// How to hear the audio in a call's actions, which do not say it themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,12 @@ pub struct Ears {
 }
 
 impl Ears {
+    /// For a call of which nothing is known: mu-law at 8 kHz.
+    pub const TELEPHONE: Self = Self {
+        to_caller: AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8_000, channels: 1 },
+        to_model: AudioFormat { encoding: Encoding::Pcm16, sample_rate: 24_000, channels: 1 },
+    };
+
     /// For a call whose carrier uses `format`. The model takes 24 kHz PCM16 until a session asks for something else.
     #[must_use]
     pub fn new(format: AudioFormat) -> Self {
@@ -185,11 +193,13 @@ pub fn compare(original: &[Action], other: &[Action], ears: &Ears) -> Comparison
     for pair in align::align(original, other) {
         let (kind, how) = match pair {
             (Some(one), Some(two)) if one == two => continue,
-            (Some(one), Some(two)) => (words::kind(one), how(one, two, ears)),
-            (Some(action), None) | (None, Some(action)) => (words::kind(action), How::OneSided),
+            (Some(one), Some(two)) => (words::action_kind(one), how(one, two, ears)),
+            (Some(action), None) | (None, Some(action)) => {
+                (words::action_kind(action), How::OneSided)
+            }
             (None, None) => continue,
         };
-        let line = |action: Option<&Action>| action.map(|action| words::line(action, ears));
+        let line = |action: Option<&Action>| action.map(|action| words::action(action, ears));
         let (original, other) = (line(pair.0), line(pair.1));
         differences.push(Difference { kind, original, other, how });
     }

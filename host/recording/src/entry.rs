@@ -8,6 +8,8 @@ use std::fmt;
 use cordboard_call::contract::{Action, CallInfo, Ended, Event, Millis};
 use serde::{Deserialize, Serialize};
 
+use crate::words;
+
 /// One thing that passed the boundary of an instance, or was said about it.
 ///
 /// Instances are numbered from 0 in the order they were started. Times are milliseconds since the call began.
@@ -181,7 +183,7 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CallOver(ended) => write!(f, "the call was over ({})", ended_name(*ended)),
+            Self::CallOver(ended) => write!(f, "the call was over ({})", words::ended(*ended)),
             Self::SlowDisk => f.write_str("the disk was too slow; the call went on"),
             Self::Full => {
                 f.write_str("the recording had reached the size it may have; the call went on")
@@ -189,20 +191,6 @@ impl fmt::Display for Why {
             Self::Abandoned => f.write_str("the gateway gave the call up"),
             Self::DiskFailed => f.write_str("the file could not be written to; the call went on"),
         }
-    }
-}
-
-/// The end's name as in `wit/tenant.wit`.
-fn ended_name(ended: Ended) -> &'static str {
-    match ended {
-        Ended::CallerHungUp => "caller-hung-up",
-        Ended::TenantHungUp => "tenant-hung-up",
-        Ended::OperatorHungUp => "operator-hung-up",
-        Ended::Transferred => "transferred",
-        Ended::CarrierLost => "carrier-lost",
-        Ended::ModelLost => "model-lost",
-        Ended::Drained => "drained",
-        Ended::Failed => "failed",
     }
 }
 

@@ -17,13 +17,22 @@
 mod chunks;
 pub mod compare;
 mod entry;
+mod hearing;
+mod lives;
 mod read;
 mod redaction;
+mod timeline;
+mod transcript;
+pub mod words;
 
 pub use chunks::{CHUNK_BYTES_MAX, CHUNK_MS, Chunk, Chunks, pack_end};
 pub use entry::{Bounds, Bytes, End, Entry, Failure, Why};
+pub use hearing::{Hearing, Item};
+pub use lives::{Life, Start, Step, Turn, lives, turns};
 pub use read::{Header, Recording, Tail, Unreadable};
 pub use redaction::Redaction;
+pub use timeline::{Moment, timeline};
+pub use transcript::{Line, Speaker, Transcript};
 
 /// The version of the format this crate writes, and the only one so far that it reads.
 pub const FORMAT_VERSION: u16 = 1;

@@ -2,7 +2,7 @@
 
 use cordboard_call::contract::Action;
 
-use super::words;
+use crate::words;
 
 /// An action of each list that belong together, or one that stands alone.
 pub(super) type Pair<'a> = (Option<&'a Action>, Option<&'a Action>);
@@ -41,7 +41,7 @@ fn cheapest<'a>(one: &'a [Action], two: &'a [Action]) -> Vec<Pair<'a>> {
     let at = |row: usize, column: usize| row * width + column;
     let together = |one: &Action, two: &Action| match one {
         one if one == two => Some(0),
-        one if words::kind(one) == words::kind(two) => Some(CHANGED),
+        one if words::action_kind(one) == words::action_kind(two) => Some(CHANGED),
         _ => None,
     };
     // From the end, so that the way back is walked from the beginning.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{How, words};
+use super::How;
+use crate::words;
 
 /// Paths that are told of one pair of values: 8. Who needs more looks at the two values.
 pub const PATHS_MAX: usize = 8;
