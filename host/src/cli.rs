@@ -12,6 +12,7 @@ use crate::config::{Config, Sources};
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::operator_cli::OperatorCommand;
+use crate::recordings_cli::RecordingCommand;
 use crate::run_wasm::RunWasmArgs;
 use crate::serve::Watch;
 use crate::test_tenant::TestArgs;
@@ -34,6 +35,8 @@ enum Command {
     Doctor(DoctorArgs),
     #[command(flatten)]
     Operator(OperatorCommand),
+    #[command(flatten)]
+    Recording(RecordingCommand),
     /// Play the carrier or the model, against any gateway or client
     #[command(subcommand)]
     Sim(SimCommand),
@@ -84,6 +87,7 @@ impl Cli {
                 }
             }
             Command::Operator(command) => on_runtime(command.run()),
+            Command::Recording(command) => on_runtime(command.run()),
             Command::Demo(args) => {
                 start_logging(from_environment("warn"), std::io::stderr);
                 report(on_runtime(crate::demo::run(args)))

@@ -23,6 +23,8 @@ pub mod model;
 mod operator_cli;
 pub mod outbound_http;
 pub mod recorder;
+mod recordings_cli;
+pub mod replay;
 pub mod rest;
 mod run_wasm;
 pub mod secret;

@@ -59,6 +59,12 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest that these bytes are, and not that of these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The first twelve hexadecimal digits, for people.
     #[must_use]
     pub fn short(&self) -> String {
