@@ -157,7 +157,7 @@ fn timed(ms: u64) -> Vec<(u64, Entry<'static>)> {
         (0, Entry::Answered { instance: 0, answer: Ok(Cow::Owned(Vec::new())) }),
     ];
     for now in (0..ms).step_by(20) {
-        let byte = u8::try_from(now / 20 % 256).unwrap();
+        let byte = u8::try_from(now / 20 % 256).expect("a remainder of 256");
         entries.push((now, asked(now, Event::CallerAudio(vec![byte; 160]))));
         let play = Play { item: "echo".into(), audio: vec![byte; 160], last: false };
         let actions = vec![Action::ModelAudio(vec![byte; 160]), Action::Play(play)];
