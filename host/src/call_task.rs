@@ -27,6 +27,7 @@ use crate::metrics::{Kind, Tenant, TenantKind};
 use crate::model::ModelLeg;
 use crate::recorder::Recording;
 use crate::rest::RestFailure;
+use crate::shadow::Shadow;
 use crate::socket::{Duplex, Lost};
 use crate::webhook::promise_return;
 
@@ -153,6 +154,8 @@ struct CallTask {
     recording: Option<Recording>,
     /// Absent while no instance could be started.
     desk: Option<Desk<CallAgency>>,
+    /// A version that listens beside the one that answers.
+    shadow: Option<Shadow>,
     /// Which version answers, and how many events it has since that was last told.
     answering: Arc<Version>,
     events: u64,
@@ -189,6 +192,7 @@ impl CallTask {
             carrier: None,
             recording: None,
             desk: None,
+            shadow: None,
             answering: Arc::clone(promised.seat.version()),
             events: 0,
             migration: None,
@@ -404,11 +408,17 @@ impl CallTask {
         };
         let asked = Instant::now();
         let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let heard = self.shadow.is_some().then(|| event.clone());
         let answer = desk.handle(now_ms, event).await;
         self.gateway.metrics.event_seconds.observe(asked.elapsed().as_secs_f64());
         self.events += 1;
         if desk.has_incidents() {
             self.report_incidents();
+        }
+        if let (Some(shadow), Some(heard), Ok(actions)) = (&self.shadow, heard, &answer)
+            && !shadow.hears(now_ms, heard, actions)
+        {
+            self.shadow = None;
         }
         match answer {
             Ok(actions) => Input::Answered(actions),
@@ -418,7 +428,12 @@ impl CallTask {
 
     async fn start_tenant(&mut self) -> Result<(), TenantFault> {
         let started = match &mut self.desk {
-            Some(desk) => desk.restart().await,
+            Some(desk) => {
+                if let Some(shadow) = self.shadow.take() {
+                    shadow.lose();
+                }
+                desk.restart().await
+            }
             None => self.open_desk().await,
         };
         started.map_err(|fault| {
@@ -430,23 +445,28 @@ impl CallTask {
     async fn open_desk(&mut self) -> Result<(), Fault> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| Fault::Host(error.to_string()))?;
-        let version = Arc::clone(self.seat.version());
         let began_unix_ms = unix_ms();
+        let version = Arc::clone(self.seat.version());
         if self.recording.is_none() {
             let recorder = &self.gateway.recorder;
             self.recording = recorder.begin(&self.info, &version, began_unix_ms);
         }
-        let agency = CallAgency {
+        let agency = |witness, allowance, call_id: String| CallAgency {
             seed,
             began_unix_ms,
-            log: Arc::new(TracingLog {
-                tenant: self.info.tenant.clone(),
-                call_id: self.info.call_id.clone(),
-            }),
-            witness: self.recording.as_ref().map(Recording::witness),
-            allowance: Arc::clone(self.seat.allowance()),
+            log: Arc::new(TracingLog { tenant: self.info.tenant.clone(), call_id }),
+            witness,
+            allowance,
         };
-        self.desk = Some(Desk::open(agency, version, self.info.clone()).await?);
+        let call_id = &self.info.call_id;
+        let witness = self.recording.as_ref().map(Recording::witness);
+        let own = agency(witness, Arc::clone(self.seat.allowance()), call_id.clone());
+        self.desk = Some(Desk::open(own, version, self.info.clone()).await?);
+        let line = self.gateway.tenants.line(&self.info.tenant);
+        self.shadow = line.and_then(|line| line.shadow_for(call_id)).map(|version| {
+            let agency = agency(None, Arc::default(), format!("{call_id} (shadow)"));
+            self.gateway.shadows.follow(agency, version, &self.info)
+        });
         Ok(())
     }
 

@@ -35,6 +35,7 @@ use crate::outbound_http::{Bounds, OutboundHttp};
 use crate::recorder::Recorder;
 use crate::rest::TwilioRest;
 use crate::secret::Secret;
+use crate::shadow::Shadows;
 use crate::socket::Duplex;
 pub use migration::Migration;
 use migration::{Moves, OnTheWay};
@@ -166,6 +167,7 @@ pub struct Gateway {
     /// Taken before `live` where both are.
     moves: Mutex<Moves>,
     health: Mutex<Health>,
+    pub(crate) shadows: Shadows,
     taken: Arc<AtomicUsize>,
     draining: watch::Sender<bool>,
 }
@@ -221,6 +223,7 @@ impl Gateway {
             live: Mutex::default(),
             moves: Mutex::default(),
             health: Mutex::default(),
+            shadows: Shadows::new().context("no thread for shadows")?,
             taken: Arc::default(),
             draining: watch::Sender::new(false),
             config,

@@ -29,6 +29,7 @@ pub mod rest;
 mod run_wasm;
 pub mod secret;
 pub mod serve;
+mod shadow;
 pub mod socket;
 mod test_tenant;
 pub mod tls;

@@ -29,6 +29,8 @@ pub(crate) enum OperatorCommand {
     Activate(Activate),
     /// Give a version a share of the new calls
     Canary(Canary),
+    /// Let a version listen to live calls beside the one that answers, and list how it would have differed
+    Shadow(Shadow),
     /// Give the canary all new calls
     Promote(Promote),
     /// Take the latest step back: the canary, or the active version
@@ -106,6 +108,9 @@ pub(crate) struct Deploy {
     /// Give it a share of the new calls, for example 10%
     #[arg(long, value_name = "SHARE", value_parser = percent)]
     canary: Option<u8>,
+    /// Let it listen to a share of the new calls, for example 100%; see `cordboard shadow`
+    #[arg(long, value_name = "SHARE", value_parser = shadows_percent, conflicts_with_all = ["activate", "canary"])]
+    shadow: Option<u8>,
     #[command(flatten)]
     running: Running,
     /// Take it even if it was rolled back before
@@ -149,6 +154,24 @@ pub(crate) struct Canary {
     /// Take it even if it was rolled back before
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    console: Console,
+}
+
+#[derive(Args)]
+pub(crate) struct Shadow {
+    /// The tenant's name
+    tenant: String,
+    /// The version that is to listen, for example v3; without one, what was found is listed
+    // Every command has a `--version` already, under that very id.
+    #[arg(id = "which", value_name = "VERSION")]
+    version: Option<String>,
+    /// To how many of the new calls
+    #[arg(long, value_name = "SHARE", value_parser = shadows_percent, requires = "which")]
+    share: Option<u8>,
+    /// End it
+    #[arg(long, conflicts_with = "which")]
+    off: bool,
     #[command(flatten)]
     console: Console,
 }
@@ -277,17 +300,27 @@ impl OperatorCommand {
                 (console, Asked::get(tenants(&tenant, "versions"), print_versions))
             }
             Self::Deploy(deploy) => {
-                let Deploy { tenant, file, activate, canary, running, force, note, console } =
-                    deploy;
+                let Deploy {
+                    tenant,
+                    file,
+                    activate,
+                    canary,
+                    shadow,
+                    running,
+                    force,
+                    note,
+                    console,
+                } = deploy;
                 let component =
                     std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-                let then = match (activate, canary) {
-                    (true, _) => "activate",
-                    (false, Some(_)) => "canary",
-                    (false, None) => "stage",
+                let then = match (activate, canary, shadow) {
+                    (true, _, _) => "activate",
+                    (false, Some(_), _) => "canary",
+                    (false, None, Some(_)) => "shadow",
+                    (false, None, None) => "stage",
                 };
                 let mut query = vec![("then", then.to_owned()), ("force", force.to_string())];
-                query.extend(canary.map(|percent| ("percent", percent.to_string())));
+                query.extend(canary.or(shadow).map(|percent| ("percent", percent.to_string())));
                 query.extend(running.word().map(|word| ("running", word.to_owned())));
                 query.push(("note", note));
                 let path = tenants(&tenant, "deploy");
@@ -301,6 +334,13 @@ impl OperatorCommand {
             Self::Canary(Canary { tenant, version, share, force, console }) => {
                 let body = json!({ "version": version, "percent": share, "force": force });
                 (console, Asked::post(tenants(&tenant, "canary"), body, print_tenant))
+            }
+            Self::Shadow(Shadow { tenant, version: None, off: false, console, .. }) => {
+                (console, Asked::get(tenants(&tenant, "shadow"), print_shadow))
+            }
+            Self::Shadow(Shadow { tenant, version, share, console, .. }) => {
+                let body = json!({ "version": version, "percent": share });
+                (console, Asked::post(tenants(&tenant, "shadow"), body, print_tenant))
             }
             Self::Promote(Promote { tenant, running, console }) => {
                 let body = json!({ "running": running.word() });
@@ -488,6 +528,13 @@ fn percent(text: &str) -> Result<u8, String> {
     Ok(share.as_percent())
 }
 
+/// Reads `100%` or `100`.
+fn shadows_percent(text: &str) -> Result<u8, String> {
+    let number: Option<u8> = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    let share = cordboard_tenant::shelf::Share::of_shadow(number.unwrap_or_default());
+    share.map(|share| share.as_percent()).map_err(|error| error.to_string())
+}
+
 /// A name as one segment of a path, whatever is in it.
 fn segment(name: &str) -> String {
     form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
@@ -506,7 +553,7 @@ fn print_tenants(answer: &Value) -> String {
     for tenant in list(&answer["tenants"]) {
         let mut cells = row(["tenant", "active", "canary", "policy", "versions", "calls"]
             .map(|it| said(&tenant[it])));
-        cells[2] = canary(&tenant["canary"]).unwrap_or_else(|| "-".to_owned());
+        cells[2] = trial(&tenant["canary"]).unwrap_or_else(|| "-".to_owned());
         rows.push(cells);
     }
     table(&rows)
@@ -552,8 +599,10 @@ fn print_deployed(answer: &Value) -> String {
 
 fn print_tenant(answer: &Value) -> String {
     let mut out = format!("{}: active {}", said(&answer["tenant"]), said(&answer["active"]));
-    if let Some(canary) = canary(&answer["canary"]) {
-        let _ = write!(out, ", canary {canary}");
+    for part in ["canary", "shadow"] {
+        if let Some(trial) = trial(&answer[part]) {
+            let _ = write!(out, ", {part} {trial}");
+        }
     }
     let _ = writeln!(out, ", policy {}", said(&answer["policy"]));
     out + &migration(&answer["migration"])
@@ -601,9 +650,45 @@ fn migration(migration: &Value) -> String {
     out
 }
 
-fn canary(canary: &Value) -> Option<String> {
-    let version = canary["version"].as_str()?;
-    Some(format!("{version} {}%", canary["percent"]))
+/// A canary or a shadow.
+fn trial(trial: &Value) -> Option<String> {
+    let version = trial["version"].as_str()?;
+    Some(format!("{version} {}%", trial["percent"]))
+}
+
+fn print_shadow(answer: &Value) -> String {
+    let (tenant, found) = (said(&answer["tenant"]), &answer["findings"]);
+    let shadow = trial(&answer["shadow"]).unwrap_or_default();
+    let mut out = format!(
+        "{tenant}: shadow {shadow}, behind {}: {} calls, {} events, {} answered otherwise\n",
+        said(&answer["active"]),
+        found["calls"],
+        found["events"],
+        found["differing"],
+    );
+    let counts = |title: &str, counts: &Value| {
+        let each = counts.as_object().into_iter().flatten();
+        let each: Vec<String> = each.map(|(what, count)| format!("{count} {what}")).collect();
+        if each.is_empty() { String::new() } else { format!("{title}: {}\n", each.join(", ")) }
+    };
+    out += &counts("  answered otherwise, by event", &found["by_event"]);
+    out += &counts("  shadows dropped", &found["dropped"]);
+    if found["last_dropped"].is_string() {
+        let _ = writeln!(out, "  the last one: {}", said(&found["last_dropped"]));
+    }
+    for finding in list(&found["differences"]) {
+        let at = finding["at_ms"].as_f64().unwrap_or_default() / 1000.0;
+        let _ = writeln!(
+            out,
+            "\n{} at {at:.2} s, {}:",
+            said(&finding["call"]),
+            said(&finding["event"])
+        );
+        for line in finding["difference"].as_str().unwrap_or_default().lines() {
+            let _ = writeln!(out, "  {}", said(&line.into()));
+        }
+    }
+    out
 }
 
 fn row<const N: usize>(cells: [impl Into<String>; N]) -> Vec<String> {

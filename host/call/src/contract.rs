@@ -142,6 +142,32 @@ pub enum Event {
     Ended(Ended),
 }
 
+impl Event {
+    /// Its name as in `wit/tenant.wit`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "started",
+            Self::CallerAudio(_) => "caller-audio",
+            Self::CallerKey(_) => "caller-key",
+            Self::ModelReady(_) => "model-ready",
+            Self::ModelAudio(_) => "model-audio",
+            Self::ModelEvent(_) => "model-event",
+            Self::ModelLost(_) => "model-lost",
+            Self::ModelRestored(_) => "model-restored",
+            Self::Heard(_) => "heard",
+            Self::Mark(_) => "mark",
+            Self::Flushed(_) => "flushed",
+            Self::Timer(_) => "timer",
+            Self::HttpDone(_) => "http-done",
+            Self::HttpFailed(_) => "http-failed",
+            Self::Command(_) => "command",
+            Self::Refused(_) => "refused",
+            Self::Ended(_) => "ended",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Play {
     pub item: String,

@@ -9,7 +9,7 @@ use axum::extract::{FromRequest as _, Path, Query, Request, State};
 use axum::{Extension, Json};
 use cordboard_tenant::shelf::limits::COMPONENT_BYTES_MAX;
 use cordboard_tenant::shelf::{
-    Changed, Entry, Force, Part, Policy, Refused, Registry, Share, Staged, VersionName,
+    Candidate, Changed, Entry, Force, Part, Policy, Refused, Registry, Share, Staged, VersionName,
 };
 use cordboard_tenant::{Line, rehearse};
 use serde::Deserialize;
@@ -57,6 +57,8 @@ enum Then {
     Activate,
     /// It answers a share of them.
     Canary,
+    /// It listens to a share of them.
+    Shadow,
 }
 
 #[derive(Deserialize)]
@@ -85,12 +87,14 @@ pub(super) async fn deploy(
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let share = match (query.then, query.percent) {
         (Then::Canary, Some(percent)) => Some(share(percent)?),
+        (Then::Shadow, percent) => Some(shadows_share(percent.unwrap_or(100))?),
         (Then::Canary, None) => {
             return Err(Problem::bad_request("a canary needs its `percent`, 1 to 99"));
         }
         (Then::Stage | Then::Activate, None) => None,
         (Then::Stage | Then::Activate, Some(_)) => {
-            return Err(Problem::bad_request("`percent` goes with `then=canary`"));
+            let message = "`percent` goes with `then=canary` and `then=shadow`";
+            return Err(Problem::bad_request(message));
         }
     };
     let running = running(query.running.as_deref())?;
@@ -124,7 +128,10 @@ pub(super) async fn deploy(
             (Then::Canary, Some(share)) => {
                 change(&line, move |registry| registry.candidate(name, share, force)).await?;
             }
-            (Then::Activate | Then::Canary, _) => {
+            (Then::Shadow, Some(share)) => {
+                change(&line, move |registry| registry.cast_shadow(name, share)).await?;
+            }
+            (Then::Activate | Then::Canary | Then::Shadow, _) => {
                 let changed = change(&line, move |registry| registry.activate(name, force)).await?;
                 answer["live_in_ms"] = millis(began.elapsed()).into();
                 if migrates(running, &changed) {
@@ -345,7 +352,7 @@ async fn switch(
     Ok(answer)
 }
 
-async fn change(
+pub(super) async fn change(
     line: &Arc<Line>,
     rule: impl Fn(&Registry) -> Result<Registry, Refused> + Send + 'static,
 ) -> Result<Changed, Problem> {
@@ -386,17 +393,17 @@ pub(super) async fn migrate_all(gateway: &Arc<Gateway>, line: &Line) -> Result<V
     }))
 }
 
-fn summary(line: &Line) -> Value {
+pub(super) fn summary(line: &Line) -> Value {
     let outlook = line.outlook();
     let registry = &outlook.registry;
-    let canary = registry.on_trial().map(|candidate| {
-        json!({ "version": candidate.version.to_string(), "percent": candidate.share.as_percent() })
-    });
+    let trial = |trial: Candidate| json!({ "version": trial.version.to_string(), "percent": trial.share.as_percent() });
+    let (canary, shadow) = (registry.on_trial().map(trial), registry.shadow().map(trial));
     json!({
         "tenant": line.id().as_str(),
         "active": outlook.active,
         "previous": named_or_null(registry.previous()),
         "canary": canary,
+        "shadow": shadow,
         "policy": registry.policy().to_string(),
         "versions": registry.entries().len(),
         "calls": line.live_calls(),
@@ -424,12 +431,16 @@ fn named_or_null(version: Option<VersionName>) -> Value {
     version.map_or(Value::Null, |version| version.to_string().into())
 }
 
-fn named(version: &str) -> Result<VersionName, Problem> {
+pub(super) fn named(version: &str) -> Result<VersionName, Problem> {
     parsed(version)
 }
 
 fn share(percent: u8) -> Result<Share, Problem> {
     Share::percent(percent).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+pub(super) fn shadows_share(percent: u8) -> Result<Share, Problem> {
+    Share::of_shadow(percent).map_err(|error| Problem::bad_request(error.to_string()))
 }
 
 fn running(text: Option<&str>) -> Result<Option<Policy>, Problem> {

@@ -12,6 +12,7 @@ mod audit;
 mod calls;
 mod deploy;
 mod problem;
+mod shadow;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -83,6 +84,7 @@ impl Admin {
             .route("/v1/tenants/{tenant}/versions", get(deploy::versions))
             .route("/v1/tenants/{tenant}/activate", post(deploy::activate))
             .route("/v1/tenants/{tenant}/canary", post(deploy::canary))
+            .route("/v1/tenants/{tenant}/shadow", get(shadow::findings).post(shadow::cast))
             .route("/v1/tenants/{tenant}/promote", post(deploy::promote))
             .route("/v1/tenants/{tenant}/rollback", post(deploy::rollback))
             .route("/v1/tenants/{tenant}/migrate", post(deploy::migrate))

@@ -252,6 +252,14 @@ impl Line {
             .unwrap_or_else(|| self.tenant.active())
     }
 
+    /// The version that is to listen to a new call beside the one that answers it, if any is.
+    #[must_use]
+    pub fn shadow_for(&self, call_id: &str) -> Option<Arc<Version>> {
+        let standing = self.standing();
+        let name = standing.registry.choose_shadow(call_id)?;
+        standing.ready.get(&name).cloned()
+    }
+
     /// The version that is active, apart from any canary.
     #[must_use]
     pub fn active(&self) -> Arc<Version> {
@@ -481,9 +489,12 @@ impl Line {
         registry: &Registry,
         mut unready: impl FnMut(VersionName, LineError) -> Result<(), LineError>,
     ) -> Result<BTreeMap<VersionName, Arc<Version>>, LineError> {
-        let candidate = registry.on_trial().map(|candidate| candidate.version);
+        let on_trial = [registry.on_trial(), registry.shadow()];
+        let [candidate, shadow] = on_trial.map(|trial| trial.map(|trial| trial.version));
         let mut ready = BTreeMap::new();
-        for name in [registry.active(), candidate, registry.previous()].into_iter().flatten() {
+        for name in
+            [registry.active(), candidate, shadow, registry.previous()].into_iter().flatten()
+        {
             match self.ready(name) {
                 Ok(version) => drop(ready.insert(name, version)),
                 Err(error) if registry.previous() == Some(name) => {

@@ -118,6 +118,46 @@ async fn an_operators_command_reaches_the_tenant_of_a_live_call() {
     assert!(said, "the model was never asked to say goodbye");
 }
 
+/// Fifty calls, each with a shadow; what each hears and says is compared bit by bit with what it would be without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_behind_every_call_is_compared_and_heard_by_nobody() {
+    let world = plan().open().await;
+    let operator = Operator::of(&world).await;
+    let original = operator.shelved("bits").await;
+    let path = "/v1/tenants/bits/deploy?then=shadow&percent=100";
+    operator.post_bytes(path, marked(&original, "twin")).await;
+    let calls: Vec<_> = (0..25).map(|_| world.neighbour()).collect();
+    for call in calls {
+        call.ends_unharmed([500, 700, 700]).await;
+    }
+    let twin = operator.get("/v1/tenants/bits/shadow").await;
+    assert_eq!(twin["findings"]["calls"], 25, "{twin}");
+    assert_eq!(
+        (&twin["findings"]["differing"], &twin["findings"]["dropped"]),
+        (&json!(0), &json!({})),
+        "{twin}"
+    );
+
+    // Answers every frame with its echo, and every event of the model not at all.
+    operator.post_bytes(path, cordboard_misbehaving_guests::bytes("echoes")).await;
+    let calls: Vec<_> = (0..25).map(|_| world.neighbour()).collect();
+    for call in calls {
+        call.ends_unharmed([500, 700, 700]).await;
+    }
+    let echo = operator.get("/v1/tenants/bits/shadow").await;
+    assert_eq!(
+        (&echo["active"], &echo["shadow"]["version"]),
+        (&json!("v1"), &json!("v3")),
+        "{echo}"
+    );
+    assert!(echo["findings"]["by_event"]["caller-audio"].as_u64() > Some(1_000), "{echo}");
+    let told = echo["findings"]["differences"].as_array().expect("a list");
+    assert_eq!(told.len(), 100);
+    let ended = operator.post("/v1/tenants/bits/shadow", &json!({})).await;
+    assert_eq!(ended["shadow"], Value::Null);
+    world.close().await;
+}
+
 /// Scripts of this file.
 trait Scripts {
     /// Listens until the gateway ends the call.

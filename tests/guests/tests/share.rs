@@ -28,7 +28,7 @@ fn a_greedy_tenant_gets_its_share_and_its_neighbour_all_it_wants() {
         let greedy: Vec<_> = (1..=2)
             .map(|seed| tokio::spawn(work_on(slow.clone(), seed, Arc::clone(&allowance))))
             .collect();
-        let mut neighbour = Stand::start("echoes").await.unwrap();
+        let mut neighbour = Stand::start("echoes").await.expect("it starts");
         let mut frames = 0_u32;
         while greedy.iter().any(|call| !call.is_finished()) {
             assert!(neighbour.echoes().await);
@@ -52,11 +52,11 @@ fn a_greedy_tenant_gets_its_share_and_its_neighbour_all_it_wants() {
 
 /// Answers one expensive event after the other, and says how many it could.
 async fn work_on(slow: Component, seed: u8, allowance: Arc<Allowance>) -> u32 {
-    let mut call = Stand::start_within(&slow, patient(), seed, allowance).await.unwrap();
+    let mut call = Stand::start_within(&slow, patient(), seed, allowance).await.expect("it starts");
     let began = Instant::now();
     let mut rounds = 0;
     while began.elapsed() < LONG {
-        call.handle(work()).await.unwrap();
+        call.handle(work()).await.expect("slow is no fault here");
         rounds += 1;
     }
     rounds
@@ -64,11 +64,11 @@ async fn work_on(slow: Component, seed: u8, allowance: Arc<Allowance>) -> u32 {
 
 /// The CPU time of one expensive event, at the least: the clock of a thread runs faster while its core is shared.
 async fn least_cost(slow: &Component) -> Duration {
-    let mut call = Stand::start_component(slow, patient(), 9).await.unwrap();
+    let mut call = Stand::start_component(slow, patient(), 9).await.expect("it starts");
     let mut least = Duration::MAX;
     for _ in 0..5 {
         let before = thread_cpu();
-        call.handle(work()).await.unwrap();
+        call.handle(work()).await.expect("slow is no fault here");
         least = least.min(thread_cpu() - before);
     }
     least

@@ -33,10 +33,8 @@ pub(super) fn print(registry: &Registry, tenant: &str) -> String {
         earlier: registry.earlier.iter().map(|&version| written(version)).collect(),
         staged: Spanned::new(0..0, registry.staged),
         folder_sha256: registry.folder.map(written),
-        canary: registry.candidate.map(|Candidate { version, share }| Canary {
-            version: written(version),
-            percent: Spanned::new(0..0, share.as_percent()),
-        }),
+        canary: registry.candidate.map(Trial::of),
+        shadow: registry.shadow.map(Trial::of),
         versions: registry.entries.iter().map(Version::of).collect(),
     };
     let body = toml::to_string(&file).expect("texts, numbers and dates all have a form in TOML");
@@ -70,6 +68,7 @@ read again before the next one.
 #   folder_sha256  what tenant.toml and its component were when they were last deployed from; delete the
 #             line to have them deployed again
 #   [canary]  a version on trial and its percent of new calls; delete the table to end the trial
+#   [shadow]  a version that listens to its percent of new calls and is compared; delete the table to end it
 #   rolled_back in a version is why it was taken back; delete the line to allow it again
 # Each version is the folder versions/<name> beside this file. To drop one, delete its [[versions]] table;
 # its folder is removed at the next start. Its sha256 sums must stay true: a version whose files were
@@ -89,16 +88,24 @@ struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     folder_sha256: Option<Spanned<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    canary: Option<Canary>,
+    canary: Option<Trial>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<Trial>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     versions: Vec<Version>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Canary {
+struct Trial {
     version: Spanned<String>,
     percent: Spanned<u8>,
+}
+
+impl Trial {
+    fn of(Candidate { version, share }: Candidate) -> Self {
+        Self { version: written(version), percent: Spanned::new(0..0, share.as_percent()) }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -173,26 +180,35 @@ impl Reader<'_> {
         };
 
         let active = file.active.as_ref().map(|written| known("active", written)).transpose()?;
-        let candidate = file.canary.as_ref().map(|canary| {
-            let version = known("canary.version", &canary.version)?;
-            let share = Share::percent(*canary.percent.get_ref())
-                .map_err(|error| self.fault(&canary.percent.span(), error.to_string()))?;
+        let beside = |table: &str, trial: &Trial, share: Result<Share, String>| {
+            let version = known(&format!("{table}.version"), &trial.version)?;
+            let share = share.map_err(|error| self.fault(&trial.percent.span(), error))?;
             match active {
                 Some(active) if active != version => Ok(Candidate { version, share }),
                 Some(_) => {
                     let what = format!(
-                        "{version} is active, so it cannot be the canary too; delete [canary]"
+                        "{version} is active, so it cannot be the {table} too; delete [{table}]"
                     );
-                    Err(self.fault(&canary.version.span(), what))
+                    Err(self.fault(&trial.version.span(), what))
                 }
                 None => {
-                    let what =
-                        "a canary needs an active version beside it; write `active = \"..\"` above";
-                    Err(self.fault(&canary.version.span(), what.to_owned()))
+                    let what = format!(
+                        "a {table} needs an active version beside it; write `active = \"..\"` above"
+                    );
+                    Err(self.fault(&trial.version.span(), what))
                 }
             }
+        };
+        let candidate = file.canary.as_ref().map(|canary| {
+            let share = Share::percent(*canary.percent.get_ref());
+            beside("canary", canary, share.map_err(|error| error.to_string()))
         });
         let candidate = candidate.transpose()?;
+        let shadow = file.shadow.as_ref().map(|shadow| {
+            let share = Share::of_shadow(*shadow.percent.get_ref());
+            beside("shadow", shadow, share.map_err(|error| error.to_string()))
+        });
+        let shadow = shadow.transpose()?;
         let mut earlier = Vec::with_capacity(file.earlier.len());
         for written in &file.earlier {
             let name = known("earlier", written)?;
@@ -212,6 +228,7 @@ impl Reader<'_> {
             policy: self.word("policy", &file.policy)?,
             active,
             candidate,
+            shadow,
             earlier,
             staged: *file.staged.get_ref(),
             folder: (file.folder_sha256.as_ref())

@@ -13,6 +13,7 @@ pub struct Registry {
     pub(super) policy: Policy,
     pub(super) active: Option<VersionName>,
     pub(super) candidate: Option<Candidate>,
+    pub(super) shadow: Option<Candidate>,
     /// Versions that were active before, the latest last; none of them is marked.
     pub(super) earlier: Vec<VersionName>,
     /// How many versions were ever staged.
@@ -42,12 +43,12 @@ pub struct Entry {
     pub rolled_back: Option<String>,
 }
 
-/// A version on trial.
+/// A version on trial: a canary, which answers its share, or a shadow, which listens and is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
     /// Which one.
     pub version: VersionName,
-    /// How many of the new calls it answers.
+    /// How many of the new calls are its.
     pub share: Share,
 }
 
@@ -114,10 +115,10 @@ pub enum Refused {
         /// Why it was.
         reason: String,
     },
-    /// A canary needs an active version beside it.
-    #[error("no version is active yet, so there is nothing to compare a canary with; activate {0}")]
+    /// A canary or a shadow needs an active version beside it.
+    #[error("no version is active yet, so there is nothing to compare with; activate {0}")]
     NothingActive(VersionName),
-    /// A canary of the active version.
+    /// A canary or a shadow of the active version.
     #[error("{0} is active already and answers every new call")]
     ActiveAlready(VersionName),
     /// Nothing to promote.
@@ -125,6 +126,9 @@ pub enum Refused {
         "there is no canary to promote; begin one with `deploy --canary 10%`, or activate a version"
     )]
     NoCandidate,
+    /// Nothing to end.
+    #[error("there is no shadow to end")]
+    NoShadow,
     /// Nothing to go back to.
     #[error("no earlier version is left to roll back to; activate one of the versions by name")]
     NothingEarlier,
@@ -158,6 +162,8 @@ pub enum Part {
     Active,
     /// It answers some of the new calls.
     Candidate,
+    /// It listens to some of the calls and is compared.
+    Shadow,
     /// A roll-back leads to it.
     Previous,
 }
@@ -167,6 +173,7 @@ impl Part {
         match self {
             Self::Active => "activate another one before it is retired",
             Self::Candidate => "promote another one or roll back before it is retired",
+            Self::Shadow => "end the shadow before it is retired",
             Self::Previous => "a roll-back leads to it, so it stays until a newer one is active",
         }
     }
@@ -177,6 +184,7 @@ impl std::fmt::Display for Part {
         f.write_str(match self {
             Self::Active => "active",
             Self::Candidate => "canary",
+            Self::Shadow => "shadow",
             Self::Previous => "previous",
         })
     }
@@ -199,6 +207,19 @@ impl Registry {
     #[must_use]
     pub fn on_trial(&self) -> Option<Candidate> {
         self.candidate
+    }
+
+    /// The version that listens beside the one that answers.
+    #[must_use]
+    pub fn shadow(&self) -> Option<Candidate> {
+        self.shadow
+    }
+
+    /// The version that is to listen to a new call, if another one answers it.
+    #[must_use]
+    pub fn choose_shadow(&self, call_id: &str) -> Option<VersionName> {
+        let Candidate { version, share } = self.shadow?;
+        (share.takes(call_id) && self.choose(call_id) != Some(version)).then_some(version)
     }
 
     /// Where a roll-back of the active version leads.
@@ -258,7 +279,7 @@ impl Registry {
             let oldest = next.entries.iter().map(|entry| entry.name);
             let spare =
                 oldest.filter(|&version| version != name && next.part_of(version).is_none()).min();
-            next.remove(spare.expect("at most three versions are needed and many more are kept"));
+            next.remove(spare.expect("at most four versions are needed and many more are kept"));
         }
         Ok((next, Staged::New(name)))
     }
@@ -279,8 +300,32 @@ impl Registry {
             }
         }
         next.earlier.retain(|&earlier| earlier != version);
+        next.shadow = next.shadow.filter(|shadow| shadow.version != version);
         next.active = Some(version);
         Ok(next)
+    }
+
+    /// Lets a version listen to a share of the new calls beside the one that answers, or gives the shadow
+    /// another share. A version that was rolled back may listen: that is how a repair is watched.
+    ///
+    /// # Errors
+    /// It does not exist, is active, or nothing is active.
+    pub fn cast_shadow(&self, version: VersionName, share: Share) -> Result<Self, Refused> {
+        self.entry(version).ok_or_else(|| self.no_such(version))?;
+        match self.active {
+            None => Err(Refused::NothingActive(version)),
+            Some(active) if active == version => Err(Refused::ActiveAlready(version)),
+            Some(_) => Ok(Self { shadow: Some(Candidate { version, share }), ..self.clone() }),
+        }
+    }
+
+    /// Lets nobody listen any more.
+    ///
+    /// # Errors
+    /// Nobody does.
+    pub fn end_shadow(&self) -> Result<Self, Refused> {
+        self.shadow.ok_or(Refused::NoShadow)?;
+        Ok(Self { shadow: None, ..self.clone() })
     }
 
     /// Gives a version a share of the new calls, or the canary another share.
@@ -341,8 +386,9 @@ impl Registry {
             && let Some(before) = next.earlier.pop()
         {
             next.active = Some(before);
-            // A canary that becomes active because the active one failed has nothing to be compared with.
+            // What becomes active because the active one failed has nothing to be compared with.
             next.candidate = next.candidate.filter(|candidate| candidate.version != before);
+            next.shadow = next.shadow.filter(|shadow| shadow.version != before);
         }
         Ok(next)
     }
@@ -389,6 +435,8 @@ impl Registry {
             Some(Part::Active)
         } else if self.candidate.is_some_and(|candidate| candidate.version == version) {
             Some(Part::Candidate)
+        } else if self.shadow.is_some_and(|shadow| shadow.version == version) {
+            Some(Part::Shadow)
         } else {
             (self.previous() == Some(version)).then_some(Part::Previous)
         }

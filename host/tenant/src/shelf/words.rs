@@ -176,7 +176,7 @@ fn civil(days: u64) -> (u16, u8, u8) {
     (year as u16, month as u8, day_of_month as u8)
 }
 
-/// A part of a tenant's new calls, 1 to 99 percent.
+/// A part of a tenant's new calls: 1 to 99 percent for a canary, up to all of them for a shadow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(u8);
 
@@ -187,6 +187,14 @@ impl Share {
     /// The number is outside of that.
     pub fn percent(percent: u8) -> Result<Self, NotAShare> {
         if (1..=99).contains(&percent) { Ok(Self(percent)) } else { Err(NotAShare) }
+    }
+
+    /// Takes whole percents from 1 to 100: a shadow answers nobody, so it may stand behind every call.
+    ///
+    /// # Errors
+    /// The number is outside of that.
+    pub fn of_shadow(percent: u8) -> Result<Self, NotAShadowsShare> {
+        if (1..=100).contains(&percent) { Ok(Self(percent)) } else { Err(NotAShadowsShare) }
     }
 
     /// In percent.
@@ -228,6 +236,11 @@ impl FromStr for Share {
      to give a version all new calls, activate it"
 )]
 pub struct NotAShare;
+
+/// The number is not a share that a shadow may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a shadow's share is a whole number of percent from 1 to 100")]
+pub struct NotAShadowsShare;
 
 /// What a new active version means for calls that are running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

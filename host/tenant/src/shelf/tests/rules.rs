@@ -68,6 +68,37 @@ fn force_takes_a_rolled_back_version_and_its_mark_away() {
 }
 
 #[test]
+fn a_shadow_listens_and_answers_nobody() {
+    let registry = active(1).stage(offer(2)).unwrap().0;
+    let registry = registry.cast_shadow(v(2), Share::of_shadow(100).unwrap()).unwrap();
+    assert_eq!(registry.choose("CA1"), Some(v(1)));
+    assert_eq!(registry.choose_shadow("CA1"), Some(v(2)));
+    assert_eq!(
+        registry.retire(v(2)).unwrap_err().to_string(),
+        "v2 is the shadow version; end the shadow before it is retired"
+    );
+    assert_eq!(registry.end_shadow().unwrap().choose_shadow("CA1"), None);
+    assert_eq!(active(1).end_shadow(), Err(Refused::NoShadow));
+}
+
+#[test]
+fn no_version_is_its_own_shadow() {
+    let whole = Share::of_shadow(100).unwrap();
+    assert_eq!(active(1).cast_shadow(v(1), whole), Err(Refused::ActiveAlready(v(1))));
+    assert_eq!(shelf_of(1).cast_shadow(v(1), whole), Err(Refused::NothingActive(v(1))));
+    let registry = active(2).cast_shadow(v(1), whole).unwrap();
+    assert_eq!(registry.activate(v(1), Force::No).unwrap().shadow(), None);
+    assert_eq!(registry.rollback("slow").unwrap().shadow(), None, "v1 answers again");
+    // A canary may be the shadow too: then it listens to those calls it does not answer.
+    let registry = active(2).cast_shadow(v(1), whole).unwrap();
+    let registry = registry.candidate(v(1), Share::percent(50).unwrap(), Force::No).unwrap();
+    for call in ["CA1", "CA2", "CA3", "CA4", "CA5", "CA6"] {
+        let answers = registry.choose(call) == Some(v(1));
+        assert_eq!(registry.choose_shadow(call).is_none(), answers);
+    }
+}
+
+#[test]
 fn the_only_version_stays_in_service_when_it_is_marked() {
     let registry = active(1).mark_bad(v(1), "trapped").unwrap();
     assert_eq!(registry.choose("CA1"), Some(v(1)));

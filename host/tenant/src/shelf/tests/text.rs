@@ -54,6 +54,8 @@ by = "ops"
 fn what_is_written_is_read_back() {
     let registry = example()
         .note_folder(Digest::of(b"files"))
+        .cast_shadow(v(1), Share::of_shadow(100).unwrap())
+        .unwrap()
         .rollback("stuttered \"so\"\n\u{1b}[31m")
         .unwrap();
     assert_eq!(parse(&print(&registry, "acme")), Ok(registry));
