@@ -399,7 +399,8 @@ impl Playout {
     fn cut(&mut self, room: usize, pad: bool) -> Vec<u8> {
         let mut frames = Vec::new();
         while frames.len() < room && self.is_frame_ready(pad) {
-            match self.take_whole(room).filter(|_| frames.is_empty()) {
+            // A piece is taken out of the queue by looking at it, so only while there is nothing to join it to.
+            match frames.is_empty().then(|| self.take_whole(room)).flatten() {
                 Some(whole) => frames = whole,
                 None => self.cut_frame(&mut frames),
             }

@@ -28,6 +28,16 @@ fn a_remainder_is_carried_into_the_next_piece_without_silence() {
 }
 
 #[test]
+fn a_piece_of_whole_frames_behind_a_remainder_is_played_too() {
+    for whole in [160, 320, 480] {
+        let mut desk = Desk::new();
+        desk.act(vec![play("a", 200, false), play("a", 120, false), play("a", whole, true)]);
+        desk.run_for(1_000);
+        assert_eq!(desk.frames(), vec![0x11; 320 + whole]);
+    }
+}
+
+#[test]
 fn the_last_frame_of_an_item_is_padded_and_the_next_item_begins_a_new_one() {
     let mut desk = Desk::new();
     desk.act(vec![play("a", 170, true), play("b", 160, true)]);
@@ -138,7 +148,10 @@ fn short_pieces_as_they_come_are_gathered_into_few_messages() {
         desk.act(vec![play("a", 160, false)]);
     }
     let media = desk.sent.iter().filter(|(_, m)| matches!(m, ToCarrier::Media { .. })).count();
-    assert!(media <= 110, "{media} messages for 10 s");
+    // Four or five frames each, where one by one would be 515.
+    assert!(media <= 130, "{media} messages for 10 s");
+    desk.run_for(1_000);
+    assert_eq!(desk.frames().len(), 2_400 + 500 * 160);
 }
 
 #[test]
