@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cordboard_call::contract::{Action, CallInfo, Event, Millis};
 use cordboard_recording::compare::{Ears, compare};
-use cordboard_tenant::{Agency as _, CallAgency, Version};
+use cordboard_tenant::{Agency as _, CallAgency, Guest as _, Version};
 use serde::Serialize;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{self, error::TrySendError};

@@ -88,6 +88,7 @@ fn shadow_of(guest: &str, shadows: &Shadows) -> Shadow {
         settings: "{}".to_owned(),
         limits: Arc::new(Limits::default()),
         http: HttpPolicy::default(),
+        recording: Default::default(),
     };
     let agency = CallAgency {
         seed: [1; 32],

@@ -352,6 +352,17 @@ impl Neighbour {
         checks::caller_reaches_model_bit_by_bit(&report, &session().expect("it is over"));
         checks::caller_hears(&report, &tones_ms.map(crate::tone));
     }
+
+    /// Waits for its end and checks that the caller heard every bit, where there are more such calls than this and
+    /// nobody can tell their sessions apart.
+    ///
+    /// # Panics
+    ///
+    /// When a bit is missing, changed or one too many.
+    pub async fn hears_unharmed(self, tones_ms: [u32; 3]) {
+        let report = checked(self.handle.finished().await);
+        checks::caller_hears(&report, &tones_ms.map(crate::tone));
+    }
 }
 
 fn checked(report: CallReport) -> CallReport {

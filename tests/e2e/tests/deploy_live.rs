@@ -118,7 +118,7 @@ async fn an_operators_command_reaches_the_tenant_of_a_live_call() {
     assert!(said, "the model was never asked to say goodbye");
 }
 
-/// Fifty calls, each with a shadow; what each hears and says is compared bit by bit with what it would be without.
+/// Fifty calls, each with a shadow; what each hears is compared bit by bit with what it would be without.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_behind_every_call_is_compared_and_heard_by_nobody() {
     let world = plan().open().await;
@@ -128,7 +128,7 @@ async fn a_shadow_behind_every_call_is_compared_and_heard_by_nobody() {
     operator.post_bytes(path, marked(&original, "twin")).await;
     let calls: Vec<_> = (0..25).map(|_| world.neighbour()).collect();
     for call in calls {
-        call.ends_unharmed([500, 700, 700]).await;
+        call.hears_unharmed([500, 700, 700]).await;
     }
     let twin = operator.get("/v1/tenants/bits/shadow").await;
     assert_eq!(twin["findings"]["calls"], 25, "{twin}");
@@ -142,7 +142,7 @@ async fn a_shadow_behind_every_call_is_compared_and_heard_by_nobody() {
     operator.post_bytes(path, cordboard_misbehaving_guests::bytes("echoes")).await;
     let calls: Vec<_> = (0..25).map(|_| world.neighbour()).collect();
     for call in calls {
-        call.ends_unharmed([500, 700, 700]).await;
+        call.hears_unharmed([500, 700, 700]).await;
     }
     let echo = operator.get("/v1/tenants/bits/shadow").await;
     assert_eq!(
