@@ -109,7 +109,8 @@ fn places(sentence: &[Token], words: &MenuWords) -> Vec<Place> {
             at += len;
             continue;
         }
-        match key_named_at(sentence, at, words) {
+        let bare = if places.is_empty() { None } else { bare_key_at(sentence, at, words) };
+        match bare.or_else(|| key_named_at(sentence, at, words)) {
             Some(place) => {
                 at = place.end;
                 places.push(place);
@@ -118,6 +119,15 @@ fn places(sentence: &[Token], words: &MenuWords) -> Vec<Place> {
         }
     }
     places
+}
+
+/// A key without its verb, in a list that began with one: "press 1 for sales, 2 for billing, or 3 for anything else".
+fn bare_key_at(sentence: &[Token], at: usize, words: &MenuWords) -> Option<Place> {
+    let key = key_of(&sentence[at].word, words)?;
+    let listed = sentence[at].after >= Break::Clause
+        || words.between.contains(&sentence[at.checked_sub(1)?].word);
+    let named = words.openers.contains(&sentence.get(at + 1)?.word);
+    (listed && named).then(|| Place { start: at, end: at + 1, keys: key.into() })
 }
 
 /// A verb, some words that mean nothing ("or say the number"), and a key.

@@ -226,3 +226,53 @@ fn settings_come_from_json_and_a_wrong_key_is_named() {
     let error = serde_json::from_str::<MenuSettings>(r#"{"want": []}"#).expect_err("a typo");
     assert!(error.to_string().contains("want"));
 }
+
+#[test]
+fn no_order_of_words_breaks_the_planner_or_its_bounds() {
+    const WORDS: [&str; 20] = [
+        "press",
+        "2",
+        "for",
+        "billing",
+        "or",
+        "say",
+        "#",
+        "*",
+        "star",
+        "9",
+        "stay on the line",
+        ".",
+        ",",
+        "invalid",
+        "to",
+        "agent",
+        "the",
+        "ü",
+        "",
+        "?",
+    ];
+    let mut seed = 0x9E37_79B9_u64;
+    let mut dice = |sides: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed as usize % sides
+    };
+    for _ in 0..300 {
+        let mut menu = Menu::new(settings());
+        let mut pressed = 0;
+        for n in 0..60u64 {
+            let text: Vec<&str> = (0..dice(15)).map(|_| WORDS[dice(WORDS.len())]).collect();
+            let steps = [menu.heard(n * 700, &text.join(" ")), menu.due(n * 700 + 600)];
+            for step in steps.into_iter().flatten() {
+                if let Move::Press { keys, .. } = step {
+                    assert!(keys.chars().all(|key| "0123456789*#".contains(key)), "{keys}");
+                    pressed += 1;
+                }
+            }
+        }
+        assert!(pressed <= settings().presses_max, "{pressed}");
+        let bytes = postcard::to_allocvec(menu.state()).expect("plain values");
+        assert!(bytes.len() < 40_000, "{}", bytes.len());
+    }
+}
