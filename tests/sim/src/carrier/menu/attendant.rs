@@ -13,7 +13,7 @@ use crate::voice::Speaker;
 
 /// How long one piece of the line lasts, in ms.
 const TICK_MS: u64 = 20;
-/// Nothing is said for so long at the beginning and between two announcements, in ms: enough for a turn detector to tell them apart.
+/// Nothing is said for so long before an announcement and after one on hold, in ms: enough for a turn detector to tell them apart.
 const BREATH_MS: u64 = 700;
 /// The caller's line is over when the person has heard nothing for so long, in ms.
 const QUIET_MS: u64 = 700;
@@ -223,11 +223,12 @@ impl Attendant {
             Place::Hold(hold) => {
                 // The announcement follows the music, but for the last piece: then somebody picks up.
                 let ms = hold.announce_every_ms.min(hold.lasts_ms - self.played_ms);
-                self.to_say.push_back(Piece::Music(ms));
+                self.to_say.extend([Piece::Breath(BREATH_MS), Piece::Music(ms)]);
                 if let Some(words) = hold.announce
                     && self.played_ms + ms < hold.lasts_ms
                 {
-                    self.to_say.push_back(Piece::Words(words, Speaker::Recording));
+                    let words = Piece::Words(words, Speaker::Recording);
+                    self.to_say.extend([Piece::Breath(BREATH_MS), words]);
                 }
                 self.say_next(steps);
             }
