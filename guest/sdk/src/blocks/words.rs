@@ -82,6 +82,11 @@ impl Phrases {
         self.0.is_empty()
     }
 
+    /// True when one of them stands in this text as a whole.
+    pub fn occur_in(&self, text: &str) -> bool {
+        self.found_in(&words(text)).is_some()
+    }
+
     /// The first of them that stands in these words as a whole.
     pub(crate) fn found_in(&self, words: &[String]) -> Option<&[String]> {
         self.0.iter().map(Vec::as_slice).find(|phrase| position(words, phrase).is_some())
