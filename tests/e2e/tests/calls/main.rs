@@ -11,6 +11,7 @@ mod doors;
 mod failures;
 mod interruption;
 mod listening;
+mod navigator;
 mod official;
 mod program;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         doors::scenarios(),
         bad_input::scenarios(),
         by_rest::scenarios(),
+        navigator::scenarios(),
         program::scenarios(),
     ];
     if arguments.list {
