@@ -6,8 +6,11 @@ use std::fs;
 use std::path::Path;
 
 /// Name and package of every shipped guest; a new one belongs here.
-const SHIPPED: [(&str, &str); 2] =
-    [("default", "cordboard-default-tenant"), ("keypad", "cordboard-keypad")];
+const SHIPPED: [(&str, &str); 3] = [
+    ("default", "cordboard-default-tenant"),
+    ("keypad", "cordboard-keypad"),
+    ("megaphone", "cordboard-megaphone"),
+];
 
 fn main() {
     let mut list = String::from("/// Name and component of every shipped guest.\n");

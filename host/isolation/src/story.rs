@@ -12,7 +12,7 @@ use crate::scenario::{
     Answer, Ending, Expectation, Scenario, Script, Spanned, Speech, Step, Until, line_of,
 };
 use crate::seat::{Asked, Failure, Manner, Meter};
-use crate::world::World;
+use crate::world::{Kind, World};
 
 /// How long a step waits for the model to be asked, where it does not say.
 const ANSWER_WITHIN_MS: Millis = 10_000;
@@ -39,6 +39,8 @@ pub(crate) struct Played {
     pub(crate) refused_by_model: Vec<String>,
     /// Actions the host refused, and why.
     pub(crate) refused_by_host: Vec<String>,
+    /// Why the call machine ended the call, if it had to.
+    pub(crate) ended_badly: Option<String>,
 }
 
 /// A step that did not go as it says.
@@ -82,13 +84,21 @@ pub(crate) async fn play(bench: &Bench, scenario: &Scenario, manner: Manner) -> 
             })
             .collect()
     };
+    let ended = records.iter().find(|record| record.kind == Kind::Ends);
+    let ended_badly = ended.and_then(|record| match record.value["reason"].as_str() {
+        Some(reason @ ("failed" | "model-lost" | "carrier-lost")) => {
+            Some(format!("{reason}, {}", record.value["detail"].as_str().unwrap_or_default()))
+        }
+        _ => None,
+    });
     Played {
+        ended_badly,
         meter,
         // A tenant that failed is the reason for whatever was missed then.
         missed: missed.filter(|_| failure.is_none()),
         failure,
-        refused_by_model: words(crate::world::Kind::ModelRefuses, "message"),
-        refused_by_host: words(crate::world::Kind::Refused, "reason"),
+        refused_by_model: words(Kind::ModelRefuses, "message"),
+        refused_by_host: words(Kind::Refused, "reason"),
         asked: seat.asked,
     }
 }
@@ -102,6 +112,7 @@ impl Played {
             missed: None,
             refused_by_model: Vec::new(),
             refused_by_host: Vec::new(),
+            ended_badly: None,
         }
     }
 }

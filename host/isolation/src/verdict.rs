@@ -38,7 +38,7 @@ pub(crate) fn verdict(failure: &Failure) -> Verdict {
             "let `save` only read; it is called once a second, and its result may never be used",
         ),
         How::Restarted(why) => (
-            format!("floods its own call {during}: {why}"),
+            format!("floods its own call: {why}"),
             "it answers what its own actions cause (`refused`, `flushed`, timers) with more of the same; publish less, \
              and do nothing at `refused` but log it",
         ),

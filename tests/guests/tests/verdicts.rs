@@ -46,6 +46,7 @@ vices! {
     saves_rubbish => "refuses the state that it saved itself: invalid utf-8";
     sleeps => "waits in `caller-key`";
     traps => "traps in `started`: it reached `unreachable`";
+    traps_every_second => "traps in `caller-audio`: it reached `unreachable`";
     traps_in_load => "panics in `load`: ";
 }
 
@@ -155,11 +156,11 @@ fn looks_around() {
 
     assert!(report.has_passed(), "{}", report.text());
     for words in [
-        "reads a clock: harmless",
-        "draws random numbers: harmless",
-        "looks for files: harmless",
-        "looks for a network: harmless",
-        "reads environment or arguments: harmless",
+        "imports a clock: harmless",
+        "imports random numbers: harmless",
+        "imports files: harmless",
+        "imports a network: harmless",
+        "imports environment and arguments: harmless",
     ] {
         notes(&report, words);
     }

@@ -30,7 +30,7 @@ pub struct Scenario {
 
 /// What is wrong with a scenario file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}:{line}: {message}", file.display())]
+#[error("{}: {message}", place(file, *line))]
 pub struct Problem {
     /// The file.
     pub file: PathBuf,
@@ -38,6 +38,13 @@ pub struct Problem {
     pub line: u64,
     /// What is wrong with it, and what was probably meant.
     pub message: String,
+}
+
+fn place(file: &Path, line: u64) -> String {
+    match line {
+        0 => file.display().to_string(),
+        line => format!("{}:{line}", file.display()),
+    }
 }
 
 impl Scenario {

@@ -57,7 +57,7 @@ pub async fn run(bench: &Bench, name: &str, scenarios: &[Scenario], choice: Choi
         let played = play(bench, scenario, Manner::default()).await;
         report.events += played.asked.len() as u64;
         report.meter.add(&played.meter);
-        observe::refusals(&mut report.observations, scenario, &played);
+        observe::conversation(&mut report.observations, scenario, &played);
         let outcome = outcome_of(scenario, &played);
         let has_passed = outcome == Outcome::Passed;
         let name = scenario.name.clone();

@@ -6,24 +6,21 @@ use crate::scenario::Scenario;
 use crate::story::Played;
 
 /// What a component may ask of WASI, and what it gets: the beginning of the import's name, and a sentence.
-const GIVEN: [(&str, &str); 6] = [
+/// An import is no use: Rust's standard library brings the environment along wherever it goes.
+const GIVEN: [(&str, &str); 5] = [
     (
         "wasi:clocks/",
-        "reads a clock: harmless, it gets the call's own time, which stands still during an event",
+        "imports a clock: harmless, it gets the call's own time, which stands still during an event",
     ),
     (
         "wasi:random/",
-        "draws random numbers: harmless, they come from a seed of the call; another instance has another one",
+        "imports random numbers: harmless, they come from a seed of the call; another instance has another one",
     ),
-    ("wasi:filesystem/", "looks for files: harmless, there are none, and every attempt fails"),
-    ("wasi:sockets/", "looks for a network: harmless, there is none; use the action `http`"),
+    ("wasi:filesystem/", "imports files: harmless, there are none, and every attempt fails"),
+    ("wasi:sockets/", "imports a network: harmless, there is none; use the action `http`"),
     (
         "wasi:cli/environment",
-        "reads environment or arguments: harmless, both are empty; use `settings`",
-    ),
-    (
-        "wasi:io/poll",
-        "could wait for something: to wait inside an event ends the instance; use `set-timer`",
+        "imports environment and arguments: harmless, both are empty; use `settings`",
     ),
 ];
 
@@ -31,8 +28,7 @@ const GIVEN: [(&str, &str); 6] = [
 pub(super) fn component(bench: &Bench, report: &mut Report) {
     for (prefix, words) in GIVEN {
         if bench.imports().iter().any(|import| import.starts_with(prefix)) {
-            let prefix = prefix.trim_end_matches('/');
-            report.observations.push(format!("{words} (it imports {prefix})"));
+            report.observations.push(words.to_owned());
         }
     }
     let meter = &report.meter;
@@ -64,8 +60,8 @@ pub(super) fn component(bench: &Bench, report: &mut Report) {
     }
 }
 
-/// Notes about what host and model refused in a conversation.
-pub(super) fn refusals(notes: &mut Vec<String>, scenario: &Scenario, played: &Played) {
+/// Notes about what went wrong in a conversation without being a failure of the component.
+pub(super) fn conversation(notes: &mut Vec<String>, scenario: &Scenario, played: &Played) {
     for (who, refusals) in
         [("the model", &played.refused_by_model), ("the host", &played.refused_by_host)]
     {
@@ -75,5 +71,8 @@ pub(super) fn refusals(notes: &mut Vec<String>, scenario: &Scenario, played: &Pl
             n => format!(", and {} more", n - 1),
         };
         notes.push(format!("{who} refused in {:?}: {first}{also}", scenario.name));
+    }
+    if let Some(why) = &played.ended_badly {
+        notes.push(format!("the call ended before its time in {:?}: {why}", scenario.name));
     }
 }
