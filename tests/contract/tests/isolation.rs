@@ -35,6 +35,12 @@ fn the_scenarios_of_the_keypad_hold() {
     holds("keypad", "guest/examples/keypad/scenarios");
 }
 
+/// What scenarios can say that those of the shipped guests have no use for.
+#[test]
+fn every_kind_of_step_and_expectation_does_what_its_table_says() {
+    holds("default", "tests/contract/scenarios");
+}
+
 /// A report is the same to the byte, whenever and wherever it is made.
 #[test]
 fn the_same_run_gives_the_same_report() {

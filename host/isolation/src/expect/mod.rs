@@ -157,7 +157,8 @@ fn nearest(kind: Kind, pattern: &Value, view: &View<'_>) -> Miss {
     let hint = hint::missing(kind, pattern, nearest.as_ref().map(|(miss, _)| miss), view);
     let got = match &nearest {
         Some((miss, record)) if miss.matched > 0 => {
-            format!("at {} ms the nearest was {}: {}", record.at_ms, short(&record.value), miss)
+            let name = name_of(kind, &record.value);
+            format!("at {} ms there was {name}, in which {miss}", record.at_ms)
         }
         _ => others(kind, view),
     };

@@ -261,6 +261,19 @@ mod tests {
     }
 
     #[test]
+    fn a_wav_file_is_looked_for_beside_the_scenario() {
+        let folder = tempfile::tempdir().unwrap();
+        // A second of silence on both channels.
+        wav::write_call(&folder.path().join("hello.wav"), &[0xff; 8_000], &[0xff; 8_000]).unwrap();
+        let file = folder.path().join("call.yaml");
+        fs::write(&file, "steps:\n- caller_says: {wav: hello.wav, text: hello}\n").unwrap();
+
+        let scenario = Scenario::read(&file).unwrap();
+
+        assert_eq!(scenario.sounds[Path::new("hello.wav")].len(), 8_000);
+    }
+
+    #[test]
     fn an_unknown_key_is_named_with_its_line_and_the_one_that_was_meant() {
         let said = complaint("steps:\n- wait: 5\n- caller_says:\n    txt: hi\n");
         assert!(said.contains("yaml:4: there is no key `txt`"), "{said}");
