@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a running guest gives way to its neighbours.
+/// How often a running guest is looked at, and gives way to its neighbours from the second time on.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Whether the ticker keeps time.

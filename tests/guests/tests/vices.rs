@@ -530,8 +530,8 @@ fn a_full_house_is_not_the_tenants_fault_and_empties_again() {
 }
 
 /// A neighbour's frame is ready all the time, on a runtime with one worker that an endless loop wants for itself.
-/// From one answer to the next, the worker's thread computes for a tick of the loop, which is one millisecond, and
-/// for the frame itself: 3 ms at the very most.
+/// From one answer to the next, the worker's thread computes for a tick of the loop, which is one millisecond (two
+/// when the loop has just begun), and for the frame itself: 3 ms at the very most.
 ///
 /// On the clock of the thread's own CPU time, because a worker that does not run delays everybody alike. Where the
 /// ticker does not run, for its turn on a core, the loop goes on without a fault of ours; so a delay in which
