@@ -11,9 +11,6 @@ use cordboard_tenant::{
 /// Instances alive at once: two or three are used, and the rest is on its way to be dropped.
 const INSTANCES_MAX: u32 = 64;
 
-/// What a guest's wall clock shows as every call here begins, in milliseconds since 1970.
-const BEGAN_UNIX_MS: u64 = 1_700_000_000_000;
-
 /// Lines of log kept of one run: 10,000. Later ones are counted.
 const LOG_LINES_MAX: usize = 10_000;
 
@@ -38,6 +35,12 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// Where the random numbers of a call here come from.
+    pub(crate) const SEED: [u8; 32] = [0x15; 32];
+
+    /// What a guest's wall clock shows as every call here begins, in milliseconds since 1970.
+    pub(crate) const BEGAN_UNIX_MS: u64 = 1_700_000_000_000;
+
     /// Vets and compiles a component; `engine` is one of [`engine`].
     ///
     /// # Errors
@@ -74,6 +77,14 @@ impl Bench {
         &self.imports
     }
 
+    pub(crate) fn component(&self) -> &Component {
+        &self.component
+    }
+
+    pub(crate) fn allowance(&self) -> &Arc<Allowance> {
+        &self.allowance
+    }
+
     /// Whether it can be replaced in the middle of a call.
     pub fn has_handover(&self) -> bool {
         self.component.has_handover()
@@ -81,14 +92,14 @@ impl Bench {
 
     /// Starts the `nth` instance of a call, counted from 0; each has random numbers of its own, as on a gateway.
     pub(crate) async fn start(&self, nth: u64, log: &Arc<Log>) -> Result<Instance, Fault> {
-        let mut seed = [0x15; 32];
+        let mut seed = Self::SEED;
         for (byte, of_nth) in seed.iter_mut().zip(nth.to_le_bytes()) {
             *byte ^= of_nth;
         }
         loop {
             let config = InstanceConfig {
                 seed,
-                began_unix_ms: BEGAN_UNIX_MS,
+                began_unix_ms: Self::BEGAN_UNIX_MS,
                 log: Arc::clone(log) as _,
                 limits: Arc::clone(&self.limits),
                 allowance: Arc::clone(&self.allowance),

@@ -5,6 +5,7 @@
 //! that fails by itself is the first thing to mend, so nothing is built on it.
 
 mod abuse;
+mod desk;
 mod events;
 mod observe;
 mod same;
@@ -96,11 +97,7 @@ async fn swaps(bench: &Bench, conversations: &[Scenario], sound: &Sound<'_>, rep
                 k => format!("{}, swapped after every {k}th event", scenario.name),
             };
             let outcome = match base_of(scenario, sound) {
-                _ if !bench.has_handover() => {
-                    let why = "it does not export `handover`: it is never swapped in mid-call, and starts anew after \
-                               a trap";
-                    Outcome::Skipped(why.to_owned())
-                }
+                _ if !bench.has_handover() => not_without_handover(),
                 None => not_on_failure(),
                 Some(base) => {
                     let manner = Manner { swap_every: Some(every), ..Manner::default() };
@@ -111,7 +108,19 @@ async fn swaps(bench: &Bench, conversations: &[Scenario], sound: &Sound<'_>, rep
             };
             report.cases.push(Case { suite: Suite::Swap, name, outcome });
         }
+        let name = format!("{}, migrated by the gateway's desk", scenario.name);
+        let outcome = match base_of(scenario, sound) {
+            _ if !bench.has_handover() => not_without_handover(),
+            None => not_on_failure(),
+            Some(base) => desk::outcome(bench, base).await,
+        };
+        report.cases.push(Case { suite: Suite::Swap, name, outcome });
     }
+}
+
+fn not_without_handover() -> Outcome {
+    let why = "it does not export `handover`: it is never swapped in mid-call, and starts anew after a trap";
+    Outcome::Skipped(why.to_owned())
 }
 
 async fn repeats(

@@ -20,15 +20,10 @@ pub(super) enum Why {
     Swapped,
 }
 
-/// Compares, event by event and byte by byte.
+/// Compares two plays, event by event and byte by byte.
 pub(super) fn outcome(base: &Played, other: &Played, why: Why) -> Outcome {
-    let mut ears =
-        Ears::new(AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8_000, channels: 1 });
-    for (nth, (one, two)) in base.asked.iter().zip(&other.asked).enumerate() {
-        if one != two {
-            return differs(nth, one, two, &ears, why);
-        }
-        ears.follow(&one.actions);
+    if let Outcome::Failed(difference) = of_answers(&base.asked, &other.asked, why) {
+        return Outcome::Failed(difference);
     }
     if let Some(failure) = &other.failure {
         return failed(failure, format!("at {} ms, {}", failure.at_ms, why.circumstance()));
@@ -44,6 +39,19 @@ pub(super) fn outcome(base: &Played, other: &Played, why: Why) -> Outcome {
             ],
             hint: Some(why.hint().to_owned()),
         }));
+    }
+    Outcome::Passed
+}
+
+/// Compares two lists of answers as far as both go.
+pub(super) fn of_answers(base: &[Asked], other: &[Asked], why: Why) -> Outcome {
+    let mut ears =
+        Ears::new(AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8_000, channels: 1 });
+    for (nth, (one, two)) in base.iter().zip(other).enumerate() {
+        if one != two {
+            return differs(nth, one, two, &ears, why);
+        }
+        ears.follow(&one.actions);
     }
     Outcome::Passed
 }
