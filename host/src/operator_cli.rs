@@ -14,6 +14,7 @@ use clap::{Args, Subcommand};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::replay::{DryRun, dry_run};
 use crate::secret::Secret;
 
 /// What an operator can ask of a running gateway.
@@ -116,6 +117,13 @@ pub(crate) struct Deploy {
     /// Take it even if it was rolled back before
     #[arg(long)]
     force: bool,
+    /// First tell it the tenant's recorded calls below this directory, here and now; upload it only if it survives them
+    ///
+    /// The recordings are read where this command runs, and nothing is sent to the gateway if the component fails
+    /// where the recorded one answered, needs more than the limits of those calls, or sends another amount of audio for the
+    /// same event. Other differences are listed and do not stop it; `cordboard replay --component` shows them.
+    #[arg(long, value_name = "DIR")]
+    dry_run_with: Option<PathBuf>,
     /// Kept with the version
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
@@ -269,6 +277,22 @@ pub(crate) struct Drain {
 impl OperatorCommand {
     /// Asks the gateway, prints what it answers, and returns the exit code.
     pub(crate) async fn run(self) -> ExitCode {
+        if let Self::Deploy(Deploy { tenant, file, dry_run_with: Some(dir), .. }) = &self {
+            match Box::pin(dry_run(tenant, file, dir)).await {
+                Ok(DryRun { text, objections: 0 }) => eprint!("{text}"),
+                Ok(DryRun { text, .. }) => {
+                    eprint!("{text}");
+                    eprintln!(
+                        "cordboard: not uploaded: the component does not survive the recorded calls"
+                    );
+                    return ExitCode::from(REFUSED);
+                }
+                Err(error) => {
+                    eprintln!("cordboard: {error:#}");
+                    return ExitCode::from(USED_WRONGLY);
+                }
+            }
+        }
         let (console, asked) = match self.asked() {
             Ok(both) => both,
             Err(wrong) => {
@@ -310,6 +334,7 @@ impl OperatorCommand {
                     force,
                     note,
                     console,
+                    dry_run_with: _,
                 } = deploy;
                 let component =
                     std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;

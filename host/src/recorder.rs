@@ -24,7 +24,7 @@ use cordboard_tenant::{Version, Witness};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-use crate::config::Recording as Settings;
+pub use crate::config::Recording as Settings;
 use crate::metrics::{Metrics, TenantKind};
 use tape::Tape;
 

@@ -9,6 +9,7 @@
 //! bytes on any machine. CPU time is the one thing that differs; [`again`] allows ten times as much.
 
 mod components;
+mod dry_run;
 mod report;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use cordboard_tenant::{
 };
 
 pub use components::{Components, NoComponent};
+pub use dry_run::{DryRun, dry_run};
 pub(crate) use report::head;
 pub use report::report;
 
@@ -49,6 +51,8 @@ pub struct Replay {
     pub differences: Vec<Difference>,
     /// How much differed in all.
     pub differing: usize,
+    /// The first event for which another component sent more or less audio, in a sentence.
+    pub amount: Option<String>,
 }
 
 /// One thing that differed.
@@ -73,6 +77,16 @@ pub enum What {
     Outcome(String, String),
 }
 
+impl What {
+    /// What the replay came to, in words.
+    fn replayed(&self) -> &str {
+        match self {
+            Self::Actions(_) => "other actions",
+            Self::Outcome(_, replayed) => replayed,
+        }
+    }
+}
+
 impl Replay {
     /// Whether everything that was replayed is equal to the byte.
     #[must_use]
@@ -80,8 +94,8 @@ impl Replay {
         self.differing == 0
     }
 
-    /// The failures of a component that answered otherwise.
-    pub fn faults(&self) -> impl Iterator<Item = &Difference> {
+    /// Where one side failed and the other did not, or otherwise.
+    pub fn failures(&self) -> impl Iterator<Item = &Difference> {
         self.differences.iter().filter(|it| matches!(it.what, What::Outcome(..)))
     }
 
@@ -217,6 +231,12 @@ pub async fn with(recording: &Recording, component: &Component, patience: u32) -
             });
         }
         ears.follow(turn.actions);
+        if let Ok(actions) = &given
+            && replay.amount.is_none()
+        {
+            replay.amount = amount(turn.actions, actions)
+                .map(|what| format!("at {} it sends {what}", seconds(turn.now)));
+        }
         if given.is_err() {
             guest = None;
             replay
@@ -248,6 +268,25 @@ fn difference(
             Some(What::Outcome(then, again))
         }
     }
+}
+
+/// How the amounts of audio differ, if they do.
+fn amount(recorded: &[Action], replayed: &[Action]) -> Option<String> {
+    let sum = |actions: &[Action]| {
+        let (mut to_caller, mut to_model) = (0, 0);
+        for action in actions {
+            match action {
+                Action::Play(play) => to_caller += play.audio.len(),
+                Action::ModelAudio(audio) => to_model += audio.len(),
+                _ => {}
+            }
+        }
+        [("the caller", to_caller), ("the model", to_model)]
+    };
+    let mut pairs = sum(recorded).into_iter().zip(sum(replayed));
+    pairs.find(|((_, then), (_, now))| then != now).map(|((whom, then), (_, now))| {
+        format!("{whom} {now} bytes of audio, the recorded answer {then}")
+    })
 }
 
 fn as_failure<T>(given: Result<T, Fault>, redaction: Redaction) -> Result<T, Failure> {

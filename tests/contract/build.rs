@@ -22,6 +22,13 @@ fn main() {
         writeln!(list, "    ({name:?}, {path:?}),").expect("writing to a string succeeds");
     }
     list += "];\n";
+    let megaphone = cordboard_guest_build::component("cordboard-megaphone");
+    writeln!(
+        list,
+        "/// The component of a tenant that differs from the default one in how it sounds.\n\
+         pub const MEGAPHONE: &str = {megaphone:?};"
+    )
+    .expect("writing to a string succeeds");
     let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("shipped.rs"), list).expect("OUT_DIR can be written");
 }

@@ -228,3 +228,55 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     *rest = left;
     Some(*head)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use cordboard_call::contract::{Action, Event, ModelAudio, Play};
+
+    use super::*;
+    use crate::entry::Bytes;
+
+    /// Behind the checksum: bytes that somebody meant to be there.
+    #[test]
+    fn no_entry_however_hostile_is_more_than_no_entry() {
+        let audio = ModelAudio {
+            response: "r".into(),
+            item: "i".into(),
+            content_index: 1,
+            data: vec![1; 20],
+        };
+        let play = Play { item: "i".into(), audio: vec![2; 20], last: true };
+        let entries = [
+            Entry::Seated { instance: 3 },
+            Entry::Asked { instance: 0, now: 300, event: Cow::Owned(Event::ModelAudio(audio)) },
+            Entry::Answered {
+                instance: 0,
+                answer: Ok(Cow::Owned(vec![Action::Play(play), Action::Flush])),
+            },
+            Entry::Saved {
+                instance: 0,
+                now: 300,
+                answer: Ok(Some(Bytes::Kept(Cow::Owned(vec![9; 9])))),
+            },
+        ];
+        let raw: Vec<u8> = entries
+            .iter()
+            .flat_map(|entry| postcard::to_extend(entry, Vec::new()).expect("it has a form"))
+            .collect();
+        assert_eq!(all_entries(&raw).as_deref(), Some(entries.as_slice()));
+        for at in 0..raw.len() {
+            for byte in 0..=u8::MAX {
+                let mut hostile = raw.clone();
+                hostile[at] = byte;
+                // Any answer will do; a panic or a request for all memory will not.
+                let _ = all_entries(&hostile);
+                hostile.splice(at..=at, [byte, 0xff, 0xff, 0xff, 0xff, 0x0f]);
+                let _ = all_entries(&hostile);
+            }
+            let whole = all_entries(&raw[..at]);
+            assert!(whole.is_none_or(|read| entries.starts_with(&read)), "{at}");
+        }
+    }
+}

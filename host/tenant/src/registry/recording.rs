@@ -71,6 +71,12 @@ impl RecordingTerms {
         })
     }
 
+    /// Every call, with everything in it.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { calls: Calls::All, ..Self::default() }
+    }
+
     /// Whether a call is recorded: always the same answer for one call and share. It has nothing to do with
     /// which calls a canary gets.
     #[must_use]
