@@ -4,12 +4,14 @@
 //! line, so this very test program plays it: see [`ACT`].
 
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc;
 
 use clap::Parser as _;
 use cordboard::cli::Cli;
 use cordboard_e2e::{World, checks, until};
+use cordboard_recording::{Entry, Recording, Tail};
 use cordboard_sim::carrier::{CallPlan, Carrier, CarrierConfig, End};
 use cordboard_sim::model::{Answer, Exchange, ModelConfig, ModelScript, ModelServer};
 
@@ -131,6 +133,87 @@ async fn sigterm_lets_the_running_call_end_and_then_the_process() {
     assert_eq!(code, Some(0));
 }
 
+async fn a_killed_gateway_leaves_a_recording_that_replays_to_its_last_second() {
+    let script = ModelScript::new(Answer::tone(500), [Exchange::answer(Answer::tone(700))]);
+    let model = ModelServer::start(ModelConfig::with_script(script)).await.expect("a free port");
+    let place = tempfile::tempdir().expect("this machine has a place for temporary files");
+    let (tenants, recordings) = (place.path().join("tenants"), place.path().join("recordings"));
+    std::fs::create_dir_all(tenants.join("default")).expect("the directory is ours");
+    std::fs::write(tenants.join("default/tenant.toml"), "[recording]\nmode = \"on\"\n")
+        .expect("the directory is there");
+    let mut command = cordboard(&["serve"]);
+    command
+        .env("CORDBOARD_LISTEN", "127.0.0.1:0")
+        .env("PUBLIC_URL", World::ORIGIN)
+        .env("TWILIO_AUTH_TOKEN", World::AUTH_TOKEN)
+        .env("OPENAI_API_KEY", "sk-test")
+        .env("OPENAI_REALTIME_API_URL", model.url())
+        .env("CORDBOARD_TENANTS_DIR", &tenants)
+        .env("CORDBOARD_RECORDING_DIR", &recordings)
+        .env("NO_COLOR", "1");
+    let mut served = Served::start(command).await;
+    let carrier = Carrier::new(CarrierConfig {
+        auth_token: World::AUTH_TOKEN.into(),
+        public_origin: Some(World::ORIGIN.into()),
+        ..CarrierConfig::default()
+    });
+    let webhook = format!("http://{}/incoming-call", served.address);
+    let running = carrier.start(&webhook, CallPlan::new(greeted().wait_close()));
+
+    let on_disk = || {
+        let file = only_file(&recordings)?;
+        Recording::read(&std::fs::read(file).ok()?).ok()
+    };
+    let last = |recording: &Recording| recording.entries.iter().filter_map(Entry::now).max();
+    let seconds = || on_disk().and_then(|recording| last(&recording)).unwrap_or(0) / 1_000;
+    until("two seconds are on disk", || seconds() >= 2).await;
+    let before = on_disk().expect("it was just read");
+    served.kill();
+    served.ended().await;
+    drop(running);
+
+    let after = on_disk().expect("what was written stays");
+    assert!(matches!(after.tail, Tail::CutOff { .. }), "{}", after.tail);
+    assert_eq!(after.entries[..before.entries.len()], before.entries);
+    let file = only_file(&recordings).expect("it is there").display().to_string();
+    let out = place.path().join("out").display().to_string();
+    let tenants = tenants.display().to_string();
+    let said = |arguments: &[&str]| {
+        let output = cordboard(arguments).output().expect("the program runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), text, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text, errors) = said(&["replay", &file, "--tenants-dir", &tenants]);
+    assert!(code == Some(0) && text.ends_with("identical\n"), "{code:?} {text} {errors}");
+    assert!(text.contains("is cut off at byte"), "{text}");
+    let (code, text, errors) = said(&["inspect", &file, "--timeline", "--kind", "started"]);
+    assert!(code == Some(0) && text.contains("event    started CA"), "{code:?} {text} {errors}");
+    let (code, _, errors) = said(&["export", &file, "--out", &out]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    for name in
+        ["call.wav", "transcript.txt", "transcript.json", "transcript.vtt", "timeline.jsonl"]
+    {
+        assert!(place.path().join("out").join(name).is_file(), "{name}");
+    }
+    // A byte in the middle of what was written.
+    let mut bytes = std::fs::read(&file).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("it is ours");
+    let (code, _, errors) = said(&["replay", &file, "--tenants-dir", &tenants]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("is damaged in the chunk"), "{errors}");
+    let (code, _, errors) = said(&["replay", &format!("{tenants}/default/tenant.toml")]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("no recording of a call"), "{errors}");
+}
+
+/// The only file below a directory, as soon as there is one.
+fn only_file(dir: &Path) -> Option<PathBuf> {
+    let path = std::fs::read_dir(dir).ok()?.next()?.ok()?.path();
+    if path.is_dir() { only_file(&path) } else { Some(path) }
+}
+
 /// The program with nothing of this process's settings, in a directory without files.
 fn cordboard(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("a test program has a path"));
@@ -178,6 +261,10 @@ impl Served {
         found.expect("it was just found")
     }
 
+    fn kill(&mut self) {
+        self.child.kill().expect("it is our child");
+    }
+
     fn terminate(&self) {
         let pid = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is everywhere");
@@ -209,4 +296,5 @@ crate::scenarios![
     every_wrong_setting_is_named_at_once_and_no_port_opens,
     serving_without_the_carriers_token_is_refused,
     sigterm_lets_the_running_call_end_and_then_the_process,
+    a_killed_gateway_leaves_a_recording_that_replays_to_its_last_second,
 ];
