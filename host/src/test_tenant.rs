@@ -1,9 +1,9 @@
 //! `cordboard test`: a tenant's component tried alone, before anybody calls it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use cordboard_isolation::{Bench, Choice, Report, Scenario};
 use cordboard_tenant::{CompiledCache, Limits};
@@ -13,7 +13,8 @@ use cordboard_tenant::{CompiledCache, Limits};
 pub(crate) struct TestArgs {
     /// The component, as `cargo build --target wasm32-wasip2` makes it
     component: PathBuf,
-    /// A scenario file; may be given several times. Without any, a built-in conversation is played
+    /// A scenario file, or a folder of them; may be given several times. Without any, a built-in conversation
+    /// is played
     #[arg(long = "scenario", value_name = "FILE")]
     scenarios: Vec<PathBuf>,
     /// Try nothing but the scenarios
@@ -80,8 +81,12 @@ pub(crate) async fn run(args: TestArgs) -> ExitCode {
 async fn report(args: &TestArgs) -> anyhow::Result<Report> {
     let name = args.component.display().to_string();
     // Scenarios first: they are read in no time, and a component may take half a minute to compile.
-    let scenarios = args.scenarios.iter().map(|file| Scenario::read(file));
-    let scenarios = scenarios.collect::<Result<Vec<_>, _>>()?;
+    let mut scenarios = Vec::new();
+    for path in &args.scenarios {
+        for file in files_of(path)? {
+            scenarios.push(Scenario::read(&file)?);
+        }
+    }
     let bytes = std::fs::read(&args.component).with_context(|| format!("cannot read {name}"))?;
     let limits = Limits {
         memory_bytes: args.memory_mib.saturating_mul(1 << 20),
@@ -93,6 +98,22 @@ async fn report(args: &TestArgs) -> anyhow::Result<Report> {
     let bench = Bench::new(&engine, &bytes, limits, cache.as_ref())
         .with_context(|| format!("{name} can not be used"))?;
     Ok(cordboard_isolation::run(&bench, &name, &scenarios, args.choice()).await)
+}
+
+/// A file itself, or the YAML files of a folder in the order of their names.
+fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries =
+        std::fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml"));
+    files.sort();
+    if files.is_empty() {
+        bail!("{} holds no scenario: a file ending in .yaml", path.display());
+    }
+    Ok(files)
 }
 
 impl TestArgs {

@@ -21,6 +21,22 @@ fn a_scenario_that_holds_is_success() {
 }
 
 #[test]
+fn a_folder_stands_for_all_scenarios_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "b.yaml", "steps:\n- caller_hangs_up\n");
+    write(folder.path(), "a.yml", "steps:\n- wait: 100\n");
+    write(folder.path(), "notes.txt", "not a scenario");
+    let path = folder.path().display().to_string();
+
+    let output = test(&[COMPONENT, "--scenarios-only", "--format", "json", "--scenario", &path]);
+
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<_> =
+        report["cases"].as_array().unwrap().iter().map(|case| &case["name"]).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[test]
 fn one_that_does_not_is_a_failure_for_people_and_for_ci() {
     let folder = tempfile::tempdir().unwrap();
     let scenario =

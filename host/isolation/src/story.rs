@@ -22,6 +22,8 @@ const RESTORED_WITHIN_MS: Millis = 30_000;
 const REQUEST_WITHIN_MS: Millis = 5_000;
 /// After the last step, so that what it caused can come out.
 const AFTERWARDS_MS: Millis = 100;
+/// Lines of log that are shown with a failure.
+const LAST_LINES: usize = 5;
 /// The level of a caller's voice.
 const VOICE_DB: f64 = -20.0;
 
@@ -33,6 +35,10 @@ pub(crate) struct Played {
     pub(crate) meter: Meter,
     /// How the tenant failed.
     pub(crate) failure: Option<Failure>,
+    /// The line of the step that was played last.
+    pub(crate) line: u64,
+    /// The last lines of the tenant's log.
+    pub(crate) last_said: Vec<String>,
     /// What did not go as the scenario says.
     pub(crate) missed: Option<Missed>,
     /// Client events the model refused, in its own words.
@@ -59,8 +65,9 @@ pub(crate) async fn play(bench: &Bench, scenario: &Scenario, manner: Manner) -> 
     };
     let mut story = Story { world, scenario, answers: 0, before: 0, since_ms: 0 };
     story.prepare();
-    let mut missed = None;
+    let (mut missed, mut line) = (None, 0);
     for step in &scenario.script.steps {
+        line = line_of(step, 0);
         if let Err(miss) = story.step(step).await {
             missed = Some(Missed { line: miss.0, at_ms: story.world.now_ms(), miss: miss.1 });
             break;
@@ -91,7 +98,12 @@ pub(crate) async fn play(bench: &Bench, scenario: &Scenario, manner: Manner) -> 
         }
         _ => None,
     });
+    let lines = seat.log.lines().kept;
+    let last_said = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
+    let last_said = last_said.map(|(level, line)| format!("{level:?} {line}")).collect();
     Played {
+        line,
+        last_said,
         ended_badly,
         meter,
         // A tenant that failed is the reason for whatever was missed then.
@@ -109,6 +121,8 @@ impl Played {
             asked: Vec::new(),
             meter: Meter::default(),
             failure: Some(failure),
+            line: 0,
+            last_said: Vec::new(),
             missed: None,
             refused_by_model: Vec::new(),
             refused_by_host: Vec::new(),

@@ -147,6 +147,18 @@ fn floods_log() {
     notes(&report, "floods its log: ");
 }
 
+/// Where the call was, and what the tenant said last, are half of what an author needs.
+#[test]
+fn a_fault_is_told_with_its_step_and_the_last_lines_of_log() {
+    let steps = "steps:\n- wait: 30\n- operator_sends: no number\n";
+    let report = tried("is_slow", Some(steps), SCENARIO_ONLY);
+
+    names_the_vice(&report, "panics in `command`: ");
+    let (_, finding) = report.findings().next().expect("there is one");
+    assert_eq!(finding.place, "a scenario:3, at 30 ms");
+    assert!(finding.details[0].1.contains("the test sends a number"), "{finding:?}");
+}
+
 /// It finds nothing, and so nothing is wrong: what it looks for is named all the same.
 #[test]
 fn looks_around() {

@@ -158,19 +158,33 @@ fn not_on_failure() -> Outcome {
 }
 
 fn outcome_of(scenario: &Scenario, played: &Played) -> Outcome {
+    let said = || match played.last_said.as_slice() {
+        [] => None,
+        lines => Some(("log", lines.join("\n"))),
+    };
+    let file = scenario.file.display();
     if let Some(failure) = &played.failure {
-        let place = format!("at {} ms of {}", failure.at_ms, scenario.file.display());
-        return failed(failure, place);
+        let place = match played.line {
+            0 => format!("{file}, before its first step"),
+            line => format!("{file}:{line}, at {} ms", failure.at_ms),
+        };
+        let verdict = verdict(failure);
+        return Outcome::Failed(Box::new(Finding {
+            title: verdict.title,
+            place,
+            details: said().into_iter().collect(),
+            hint: Some(verdict.hint),
+        }));
     }
     match &played.missed {
         None => Outcome::Passed,
         Some(missed) => Outcome::Failed(Box::new(Finding {
             title: "not as expected".to_owned(),
-            place: format!("{}:{}, at {} ms", scenario.file.display(), missed.line, missed.at_ms),
-            details: vec![
-                ("expected", missed.miss.expected.clone()),
-                ("but", missed.miss.got.clone()),
-            ],
+            place: format!("{file}:{}, at {} ms", missed.line, missed.at_ms),
+            details: [("expected", missed.miss.expected.clone()), ("but", missed.miss.got.clone())]
+                .into_iter()
+                .chain(said())
+                .collect(),
             hint: missed.miss.hint.clone(),
         })),
     }
