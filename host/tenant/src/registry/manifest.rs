@@ -241,6 +241,18 @@ mod tests {
     }
 
     #[test]
+    fn the_file_in_the_readme_is_read_and_shows_the_usual_limits() {
+        let readme = include_str!("../../../../guest/README.md");
+        let (_, section) = readme.split_once("## The rest of tenant.toml").unwrap();
+        let text = section.split("```").nth(1).unwrap().strip_prefix("toml").unwrap();
+
+        let manifest = Manifest::parse(text).unwrap();
+
+        assert_eq!(manifest.limits, Limits::default());
+        assert_eq!(manifest.http.secrets(), ["SHOP"]);
+    }
+
+    #[test]
     fn errors_name_the_key() {
         for (text, key) in [
             ("compnent = 'x'", "compnent"),
