@@ -40,6 +40,10 @@ const DRAIN_GRACE: Duration = Duration::from_secs(5);
 /// For a peer to answer our close frame.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
+/// Events after which a version is credited with them, so that its faults are held against what it really did: about five
+/// seconds of a call.
+const EVENTS_TOLD: u64 = 500;
+
 type CarrierSocket = Duplex<WebSocket>;
 
 /// Takes a stream whose token was right, and runs the call it begins or carries on.
@@ -76,7 +80,13 @@ pub(crate) async fn run(gateway: Arc<Gateway>, socket: WebSocket, admission: Adm
     }
 }
 
-async fn answer(gateway: Arc<Gateway>, carrier: CarrierSocket, promised: Promised, start: Start) {
+async fn answer(
+    gateway: Arc<Gateway>,
+    carrier: CarrierSocket,
+    mut promised: Promised,
+    start: Start,
+) {
+    promised.seat.take_again(&gateway, &start.call_sid);
     let span = info_span!(
         "call",
         call = promised.call_sid,
@@ -414,6 +424,8 @@ impl CallTask {
         self.events += 1;
         if desk.has_incidents() {
             self.report_incidents();
+        } else if self.events >= EVENTS_TOLD {
+            self.gateway.answered(&self.answering, std::mem::take(&mut self.events));
         }
         if let (Some(shadow), Some(heard), Ok(actions)) = (&self.shadow, heard, &answer)
             && !shadow.hears(now_ms, heard, actions)
@@ -463,6 +475,11 @@ impl CallTask {
         let own = agency(witness, Arc::clone(self.seat.allowance()), call_id.clone());
         self.desk = Some(Desk::open(own, version, self.info.clone()).await?);
         let line = self.gateway.tenants.line(&self.info.tenant);
+        if let (Some(desk), Some(before)) =
+            (&mut self.desk, line.and_then(|line| line.before(self.seat.version())))
+        {
+            desk.fall_back_to(before);
+        }
         self.shadow = line.and_then(|line| line.shadow_for(call_id)).map(|version| {
             let agency = agency(None, Arc::default(), format!("{call_id} (shadow)"));
             self.gateway.shadows.follow(agency, version, &self.info)
@@ -534,7 +551,11 @@ impl CallTask {
         match note {
             Note::Refused { action, reason } => debug!(action, reason, "an action was refused"),
             Note::TenantRestarted { restart, fault } => {
-                warn!(restart, %fault, "the tenant restarts")
+                warn!(restart, %fault, "the tenant restarts");
+                // Every other fault is known from the instance itself.
+                if *fault == TenantFault::Flooded {
+                    self.gateway.tenant_flooded(&self.answering);
+                }
             }
             Note::ModelLost { reason } => warn!(reason, "the model is lost"),
             Note::RestFailed { kind, reason } => {

@@ -188,7 +188,8 @@ impl Gateway {
             }
             Trust::Anybody { origin } => (origin, None),
         };
-        let instances = u32::try_from(config.calls.max.saturating_mul(2)).unwrap_or(u32::MAX);
+        // One that answers, one that takes over or recovers, and one that listens.
+        let instances = u32::try_from(config.calls.max.saturating_mul(3)).unwrap_or(u32::MAX);
         let engine = Engine::new(&EngineConfig { instances_max: instances })?;
         for advice in engine.advice() {
             tracing::warn!("{advice}");
@@ -439,6 +440,7 @@ impl Gateway {
         };
         let which = Which::of(version);
         let control = control.map(|version| Which { version, ..which.clone() });
+        // Counted even where nothing came before it that could take its place.
         let Ok(name) = version.name.parse::<VersionName>() else { return };
         if lock(&self.health).is_failing(Instant::now(), &which, control.as_ref()) {
             let reason = format!("by itself, after {fault}");
@@ -468,6 +470,8 @@ impl Gateway {
         match changed.await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
+                // Its next faults lead here again.
+                self.acquit(&tenant, bad);
                 return tracing::error!(tenant, version = %bad, %error, "a failing version can not be rolled back");
             }
             Err(error) => {
@@ -477,12 +481,18 @@ impl Gateway {
         let to = line.active();
         tracing::error!(tenant, from = %bad, to = to.name, "a version failed too often and was rolled back");
         self.count(&tenant, "rolled-back");
-        self.migrate(&to).await;
+        self.migrate(&line, Some(&bad.to_string())).await;
     }
 
     /// Gives a version another chance: somebody who knows activated it.
-    pub fn acquit(&self, version: &Version) {
-        lock(&self.health).acquit(&Which::of(version));
+    pub fn acquit(&self, tenant: &str, version: VersionName) {
+        let which = Which { tenant: tenant.to_owned(), version: version.to_string() };
+        lock(&self.health).acquit(&which);
+    }
+
+    /// Holds it against a version that a call had to begin anew, because its actions brought it events without end.
+    pub fn tenant_flooded(self: &Arc<Self>, version: &Arc<Version>) {
+        self.judge(version, &Fault::Flood);
     }
 
     fn count(&self, tenant: &str, kind: &'static str) {
@@ -501,7 +511,8 @@ impl Gateway {
         );
     }
 
-    /// Counts the seconds in which a tenant's instances had to wait for CPU time against the version that is active.
+    /// Counts the seconds in which a tenant's instances had to wait for CPU time against the version that answers, where
+    /// there is only one.
     pub fn judge_shares(self: &Arc<Self>) {
         for line in self.tenants.lines() {
             let strikes = line.allowance().take_strikes();
@@ -515,9 +526,15 @@ impl Gateway {
                 no_new_calls = line.allowance().is_struck_out(Instant::now()),
                 "{fault}; make it cheaper, or raise `limits.cpu_ms_per_call_second` in its tenant.toml"
             );
+            // The account is the tenant's: where several versions answer, nobody can say whose strikes these are.
+            let is_alone = lock(&self.live)
+                .values()
+                .all(|live| live.tenant != line.id().as_str() || live.version == version.name);
             for _ in 0..strikes {
                 self.count(line.id().as_str(), "tenant-over-share");
-                self.judge(&version, &fault);
+                if is_alone {
+                    self.judge(&version, &fault);
+                }
             }
         }
     }
@@ -592,6 +609,13 @@ impl Seat {
     #[must_use]
     pub fn version(&self) -> &Arc<Version> {
         self.slot.version()
+    }
+
+    /// Takes another version if the one it was given was rolled back since.
+    pub fn take_again(&mut self, gateway: &Gateway, call_sid: &str) {
+        if let Some(line) = gateway.tenants.line(self.slot.version().tenant.as_str()) {
+            line.admit_again(&mut self.slot, call_sid);
+        }
     }
 
     /// The CPU account of the tenant that answers.

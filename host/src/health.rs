@@ -13,6 +13,10 @@ use cordboard_tenant::Version;
 /// How far back faults count.
 const WINDOW: Duration = Duration::from_secs(60);
 
+/// Events and faults are tallied over this long, and the tally before counts as well: a version that has answered for
+/// a week is judged by today.
+const TALLIED: Duration = Duration::from_secs(600);
+
 /// Faults within [`WINDOW`] that make a verdict possible. Fewer are an accident, and cost no caller anything.
 const FAULTS_MIN: usize = 3;
 
@@ -56,18 +60,26 @@ pub(crate) struct Health {
 
 #[derive(Debug, Default)]
 struct Record {
-    events: u64,
-    faults: u64,
+    /// Of the present stretch of [`TALLIED`], and of the one before it.
+    tally: Tally,
+    before: Tally,
+    tallied_from: Option<Instant>,
     recent: VecDeque<Instant>,
     /// A verdict was given; one is enough until the version is activated again.
     condemned: bool,
     seen: Option<Instant>,
 }
 
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    events: u64,
+    faults: u64,
+}
+
 impl Health {
     /// Events a version answered, counted by a call and handed in now and then.
     pub(crate) fn answered(&mut self, now: Instant, which: &Which, events: u64) {
-        self.record(now, which).events += events;
+        self.record(now, which).tally.events += events;
     }
 
     /// Whether the thread that keeps the guests' time has been late of late; `late_ticks` is its own count.
@@ -80,7 +92,7 @@ impl Health {
     }
 
     /// A fault of the version's own. True, once, when it does so much worse than the `control`, the version
-    /// before it, that it should be rolled back.
+    /// before it, that it should be rolled back. Never without one: there is nothing to go back to.
     pub(crate) fn is_failing(
         &mut self,
         now: Instant,
@@ -88,11 +100,12 @@ impl Health {
         control: Option<&Which>,
     ) -> bool {
         let control_rate =
-            control.and_then(|control| self.records.get(control)).map_or(0.0, Record::rate);
+            control.map(|control| self.records.get(control).map_or(0.0, Record::rate));
         let record = self.record(now, which);
-        record.faults += 1;
+        record.tally.faults += 1;
         record.recent.push_back(now);
         while record.recent.pop_front_if(|at| *at + WINDOW < now).is_some() {}
+        let Some(control_rate) = control_rate else { return false };
         let bearable = control_rate.max(1.0 / CONTROL_EVENTS_PER_FAULT) * WORSE_BY;
         if record.condemned || record.recent.len() < FAULTS_MIN || record.rate() < bearable {
             return false;
@@ -115,14 +128,30 @@ impl Health {
         }
         let record = self.records.entry(which.clone()).or_default();
         record.seen = Some(now);
+        record.turn_over(now);
         record
     }
 }
 
 impl Record {
-    /// Faults per event; a version nobody counted events of yet has had at least as many as faults.
+    /// Begins a new tally when the present one is full.
+    fn turn_over(&mut self, now: Instant) {
+        let from = *self.tallied_from.get_or_insert(now);
+        if now < from + TALLIED {
+            return;
+        }
+        // What was not touched for two stretches is as old as nothing.
+        let is_next = now < from + 2 * TALLIED;
+        self.before = if is_next { self.tally } else { Tally::default() };
+        self.tally = Tally::default();
+        self.tallied_from = Some(now);
+    }
+
+    /// Faults per event lately; a version nobody counted events of yet has had at least as many as faults.
     fn rate(&self) -> f64 {
-        self.faults as f64 / self.events.max(self.faults).max(1) as f64
+        let faults = self.tally.faults + self.before.faults;
+        let events = self.tally.events + self.before.events;
+        faults as f64 / events.max(faults).max(1) as f64
     }
 }
 
@@ -151,6 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn a_version_with_nothing_before_it_is_never_condemned() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        assert!((0..100).all(|_| !health.is_failing(now, &which("v1"), None)));
+    }
+
+    #[test]
+    fn what_was_answered_long_ago_excuses_nothing_today() {
+        let (mut health, mut now) = (Health::default(), Instant::now());
+        health.answered(now, &which("v2"), 1_000_000_000);
+        now += 2 * TALLIED + Duration::from_secs(1);
+        health.answered(now, &which("v2"), 1_000);
+        let condemned = (0..3).any(|_| health.is_failing(now, &which("v2"), Some(&which("v1"))));
+        assert!(condemned);
+    }
+
+    #[test]
     fn a_version_no_worse_than_the_one_before_stays() {
         let (mut health, now) = (Health::default(), Instant::now());
         for version in ["v1", "v2"] {
@@ -169,7 +214,7 @@ mod tests {
         health.answered(now, &which("v2"), 100);
         for _ in 0..50 {
             now += WINDOW / 2 + Duration::from_secs(1);
-            assert!(!health.is_failing(now, &which("v2"), None));
+            assert!(!health.is_failing(now, &which("v2"), Some(&which("v1"))));
         }
     }
 
@@ -195,8 +240,9 @@ mod tests {
     #[test]
     fn an_acquitted_version_is_judged_afresh() {
         let (mut health, now) = (Health::default(), Instant::now());
-        let condemn =
-            |health: &mut Health| (0..3).any(|_| health.is_failing(now, &which("v2"), None));
+        let condemn = |health: &mut Health| {
+            (0..3).any(|_| health.is_failing(now, &which("v2"), Some(&which("v1"))))
+        };
         assert!(condemn(&mut health));
         health.acquit(&which("v2"));
         assert!(condemn(&mut health));

@@ -59,6 +59,10 @@ pub struct Metrics {
     pub recorded_bytes: Counter,
     /// Events through a component, in seconds of wall clock.
     pub event_seconds: Histogram,
+    /// Ticks of the thread that interrupts guests; about a thousand a second while it lives.
+    pub ticker_ticks: Gauge,
+    /// Those that came more than ten milliseconds late: the machine is overloaded.
+    pub ticker_late: Gauge,
     /// How late the call's task woke for a deadline, in seconds.
     pub late_seconds: Histogram,
 }
@@ -68,6 +72,8 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("cordboard");
         let metrics = Self {
             calls_live: Gauge::default(),
+            ticker_ticks: Gauge::default(),
+            ticker_late: Gauge::default(),
             calls_ended: Family::default(),
             refused: Family::default(),
             notes: Family::default(),
@@ -82,6 +88,12 @@ impl Default for Metrics {
             registry: Registry::default(),
         };
         registry.register("calls_live", "Calls whose stream is open", metrics.calls_live.clone());
+        registry.register(
+            "ticker_ticks",
+            "Ticks of the thread that interrupts guests, a thousand a second",
+            metrics.ticker_ticks.clone(),
+        );
+        registry.register("ticker_late", "Ticks that came too late", metrics.ticker_late.clone());
         registry.register("calls_ended", "Calls that ended", metrics.calls_ended.clone());
         registry.register(
             "refused",

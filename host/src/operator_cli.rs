@@ -177,7 +177,7 @@ pub(crate) struct Shadow {
     /// To how many of the new calls
     #[arg(long, value_name = "SHARE", value_parser = shadows_percent, requires = "which")]
     share: Option<u8>,
-    /// End it
+    /// End it; calls that run keep theirs until they are over
     #[arg(long, conflicts_with = "which")]
     off: bool,
     #[command(flatten)]
@@ -198,6 +198,10 @@ pub(crate) struct Promote {
 pub(crate) struct Rollback {
     /// The tenant's name
     tenant: String,
+    /// The version to take back; refused when somebody did so before
+    // Every command has a `--version` already, under that very id.
+    #[arg(id = "which", value_name = "VERSION")]
+    version: Option<String>,
     /// Why; kept with the version that is taken back
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -371,8 +375,8 @@ impl OperatorCommand {
                 let body = json!({ "running": running.word() });
                 (console, Asked::post(tenants(&tenant, "promote"), body, print_tenant))
             }
-            Self::Rollback(Rollback { tenant, reason, pin, console }) => {
-                let body = json!({ "reason": reason, "running": pin.then_some("pin") });
+            Self::Rollback(Rollback { tenant, version, reason, pin, console }) => {
+                let body = json!({ "version": version, "reason": reason, "running": pin.then_some("pin") });
                 (console, Asked::post(tenants(&tenant, "rollback"), body, print_tenant))
             }
             Self::Migrate(Migrate { tenant, console }) => {

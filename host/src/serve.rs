@@ -119,6 +119,10 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
+    let beat = gateway.engine.heartbeat();
+    let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    gateway.metrics.ticker_ticks.set(gauge(beat.ticks));
+    gateway.metrics.ticker_late.set(gauge(beat.late));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], gateway.metrics.text()).into_response()
 }

@@ -10,6 +10,7 @@
 //! is kept of each call are its first few.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cordboard_call::contract::{Action, CallInfo, Event, Millis};
@@ -23,6 +24,9 @@ use crate::health::Which;
 
 /// Events of one call that wait for its shadow: about a second. Beyond that the shadow is dropped.
 const QUEUE_MAX: usize = 128;
+
+/// What they may hold on the heap together, in bytes.
+const QUEUE_BYTES_MAX: usize = 2 << 20;
 
 /// Differences told of each call.
 const TOLD_PER_CALL: usize = 5;
@@ -79,6 +83,7 @@ pub(crate) struct Finding {
 /// One call's end of the queue to its shadow.
 pub(crate) struct Shadow {
     queue: mpsc::Sender<Heard>,
+    queued_bytes: Arc<AtomicUsize>,
     notebook: Arc<Notebook>,
 }
 
@@ -87,6 +92,7 @@ struct Heard {
     now: Millis,
     event: Event,
     answer: Vec<Action>,
+    bytes: usize,
 }
 
 impl Shadows {
@@ -117,6 +123,7 @@ impl Shadows {
         info: &CallInfo,
     ) -> Shadow {
         let (queue, heard) = mpsc::channel(QUEUE_MAX);
+        let queued_bytes = Arc::new(AtomicUsize::new(0));
         let which = Which::of(&version);
         let notebook = Arc::new(Notebook { findings: Arc::clone(&self.findings), which });
         notebook.write(|findings| findings.calls += 1);
@@ -127,9 +134,10 @@ impl Shadows {
             notebook: Arc::clone(&notebook),
             told: 0,
             heard,
+            queued_bytes: Arc::clone(&queued_bytes),
         };
         self.handle.spawn(listener.listen());
-        Shadow { queue, notebook }
+        Shadow { queue, queued_bytes, notebook }
     }
 
     /// What was found of a version so far.
@@ -155,7 +163,12 @@ impl Shadow {
     /// Hands the shadow an event and how it was answered. False when it cannot keep up or has ended: drop it.
     #[must_use]
     pub(crate) fn hears(&self, now: Millis, event: Event, answer: &[Action]) -> bool {
-        match self.queue.try_send(Heard { now, event, answer: answer.to_vec() }) {
+        let bytes = event.heap_bytes() + answer.iter().map(Action::heap_bytes).sum::<usize>();
+        if self.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES_MAX {
+            self.notebook.dropped("behind", format!("{QUEUE_BYTES_MAX} bytes behind at {now} ms"));
+            return false;
+        }
+        match self.queue.try_send(Heard { now, event, answer: answer.to_vec(), bytes }) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
                 self.notebook.dropped("behind", format!("{QUEUE_MAX} events behind at {now} ms"));
@@ -206,6 +219,7 @@ struct Listener {
     notebook: Arc<Notebook>,
     told: usize,
     heard: mpsc::Receiver<Heard>,
+    queued_bytes: Arc<AtomicUsize>,
 }
 
 impl Listener {
@@ -216,7 +230,8 @@ impl Listener {
             Err(fault) => return self.notebook.dropped(fault.label(), fault.to_string()),
         };
         let mut ears = Ears::new(self.info.format);
-        while let Some(Heard { now, mut event, answer: live }) = self.heard.recv().await {
+        while let Some(Heard { now, mut event, answer: live, bytes }) = self.heard.recv().await {
+            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             if let Event::Started(info) = &mut event {
                 self.agency.describe(&self.version, info);
             }

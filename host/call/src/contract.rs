@@ -143,6 +143,29 @@ pub enum Event {
 }
 
 impl Event {
+    /// About what it holds on the heap, in bytes.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::CallerAudio(audio) => audio.len(),
+            Self::ModelAudio(audio) => audio.data.len(),
+            Self::ModelEvent(json) | Self::Command(json) => json.len(),
+            Self::HttpDone(response) => response.body.len(),
+            Self::Started(info) => info.settings.len(),
+            Self::CallerKey(_)
+            | Self::ModelReady(_)
+            | Self::ModelLost(_)
+            | Self::ModelRestored(_)
+            | Self::Heard(_)
+            | Self::Mark(_)
+            | Self::Flushed(_)
+            | Self::Timer(_)
+            | Self::HttpFailed(_)
+            | Self::Refused(_)
+            | Self::Ended(_) => 0,
+        }
+    }
+
     /// Its name as in `wit/tenant.wit`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -234,4 +257,26 @@ pub enum Action {
     Transfer(Transfer),
     SendKeys(String),
     Publish(Publication),
+}
+
+impl Action {
+    /// About what it holds on the heap, in bytes.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Play(play) => play.audio.len(),
+            Self::ModelAudio(audio) => audio.len(),
+            Self::ModelEvent(json) => json.len(),
+            Self::Http(request) => request.body.len(),
+            Self::Publish(publication) => publication.json.len(),
+            Self::Mark(_)
+            | Self::Flush
+            | Self::SetTimer(_)
+            | Self::CancelTimer(_)
+            | Self::HangUp(_)
+            | Self::CancelHangUp
+            | Self::Transfer(_)
+            | Self::SendKeys(_) => 0,
+        }
+    }
 }

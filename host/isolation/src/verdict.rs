@@ -87,7 +87,11 @@ fn of_fault(fault: &Fault, during: &str) -> (String, &'static str) {
             format!("breaks the contract {during}: {why}"),
             "build it with bindings made from the wit/ directory of this host",
         ),
-        Fault::NoRoom | Fault::OverShare { .. } | Fault::Host(_) | Fault::Gone => (
+        Fault::Handover(why) => (
+            format!("can not carry on {during}: {why}"),
+            "`load` must take whatever `save` of the same version wrote",
+        ),
+        Fault::NoRoom | Fault::Flood | Fault::OverShare { .. } | Fault::Host(_) | Fault::Gone => (
             format!("could not be run {during}: {fault}"),
             "this is not the component's fault; look at this machine, then try again",
         ),

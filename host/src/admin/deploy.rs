@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest as _, Path, Query, Request, State};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 use cordboard_tenant::shelf::limits::COMPONENT_BYTES_MAX;
 use cordboard_tenant::shelf::{
     Candidate, Changed, Entry, Force, Part, Policy, Refused, Registry, Share, Staged, VersionName,
 };
-use cordboard_tenant::{Line, rehearse};
+use cordboard_tenant::{Digest, Line, rehearse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -98,15 +99,25 @@ pub(super) async fn deploy(
         }
     };
     let running = running(query.running.as_deref())?;
+    if running.is_some() && query.then != Then::Activate {
+        let message = "`running` goes with `then=activate`: nobody moves to what is not active";
+        return Err(Problem::bad_request(message));
+    }
     let _place =
         admin.uploads.acquire().await.map_err(|_| Problem::ours("the gateway is closing"))?;
     // Read only now, so that waiting uploads wait outside of this process's memory.
-    let body: Body = Bytes::from_request(request, &()).await;
+    let body = tokio::time::timeout(UPLOAD_WITHIN, Bytes::from_request(request, &())).await;
+    let body: Body = body.map_err(|_| {
+        let message =
+            format!("the upload took longer than {UPLOAD_WITHIN:?}; others wait for its place");
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", message)
+    })?;
     let component = taken(body, COMPONENT_BYTES_MAX)?;
 
     let details = json!({
         "bytes": component.len(), "then": format!("{:?}", query.then).to_lowercase(),
-        "percent": query.percent, "force": query.force, "note": query.note,
+        "percent": query.percent, "running": query.running, "force": query.force, "note": query.note,
+        "component_sha256": Digest::of(&component).to_string(),
     });
     let (gateway, by) = (Arc::clone(&admin.gateway), operator.who.clone());
     let force = if query.force { Force::Yes } else { Force::No };
@@ -127,6 +138,7 @@ pub(super) async fn deploy(
             (Then::Stage, _) => {}
             (Then::Canary, Some(share)) => {
                 change(&line, move |registry| registry.candidate(name, share, force)).await?;
+                gateway.acquit(line.id().as_str(), name);
             }
             (Then::Shadow, Some(share)) => {
                 change(&line, move |registry| registry.cast_shadow(name, share)).await?;
@@ -134,8 +146,9 @@ pub(super) async fn deploy(
             (Then::Activate | Then::Canary | Then::Shadow, _) => {
                 let changed = change(&line, move |registry| registry.activate(name, force)).await?;
                 answer["live_in_ms"] = millis(began.elapsed()).into();
+                gateway.acquit(line.id().as_str(), name);
                 if migrates(running, &changed) {
-                    answer["migration"] = migrate_all(&gateway, &line).await?;
+                    answer["migration"] = migrate_all(&gateway, &line, None).await?;
                 }
             }
         }
@@ -144,6 +157,9 @@ pub(super) async fn deploy(
     };
     admin.audited(&operator, &tenant, "deploy", details, work).await
 }
+
+/// For a whole component to arrive. Two uploads at once are taken, so a slow one is in everybody's way.
+const UPLOAD_WITHIN: Duration = Duration::from_secs(120);
 
 /// What came of putting a component on the shelf.
 struct Deployed {
@@ -191,7 +207,8 @@ pub(super) async fn activate(
     let line = admin.line(&operator, &tenant)?;
     let Activate { version, force, running: then } = read(body)?;
     let (name, then) = (named(&version)?, running(then.as_deref())?);
-    let details = json!({ "version": version, "force": force });
+    let details =
+        json!({ "version": version, "force": force, "running": then.map(|it| it.to_string()) });
     let force = if force { Force::Yes } else { Force::No };
     let gateway = Arc::clone(&admin.gateway);
     let work = switch(gateway, line, then, move |registry| registry.activate(name, force));
@@ -219,8 +236,10 @@ pub(super) async fn canary(
     let (name, share) = (named(&version)?, share(percent)?);
     let details = json!({ "version": version, "percent": percent, "force": force });
     let force = if force { Force::Yes } else { Force::No };
+    let gateway = Arc::clone(&admin.gateway);
     let work = async move {
         change(&line, move |registry| registry.candidate(name, share, force)).await?;
+        gateway.acquit(line.id().as_str(), name);
         Ok(summary(&line))
     };
     admin.audited(&operator, &tenant, "canary", details, work).await
@@ -249,6 +268,8 @@ pub(super) async fn promote(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rollback {
+    /// Refused when the latest step is another version's.
+    version: Option<String>,
     reason: Option<String>,
     running: Option<String>,
 }
@@ -262,12 +283,26 @@ pub(super) async fn rollback(
     body: Body,
 ) -> Answer {
     let line = admin.line(&operator, &tenant)?;
-    let Rollback { reason, running: then } = read(body)?;
+    let Rollback { version, reason, running: then } = read(body)?;
+    let expected = version.as_deref().map(named).transpose()?;
     let then = running(then.as_deref())?.or(Some(Policy::Migrate));
     let reason = reason.unwrap_or_else(|| format!("by {}", operator.who));
-    let details = json!({ "reason": reason });
-    let work =
-        switch(Arc::clone(&admin.gateway), line, then, move |registry| registry.rollback(&reason));
+    let details = json!({ "version": version, "reason": reason });
+    let gateway = Arc::clone(&admin.gateway);
+    let work = async move {
+        let changed = change(&line, move |registry| match expected {
+            Some(version) => registry.rollback_of(version, &reason),
+            None => registry.rollback(&reason),
+        });
+        let changed = changed.await?;
+        let mut answer = summary(&line);
+        answer["before"] = named_or_null(changed.before.active());
+        if migrates(then, &changed) {
+            let taken_back = changed.before.latest_step();
+            answer["migration"] = migrate_all(&gateway, &line, taken_back).await?;
+        }
+        Ok(answer)
+    };
     admin.audited(&operator, &tenant, "rollback", details, work).await
 }
 
@@ -281,7 +316,7 @@ pub(super) async fn migrate(
     let gateway = Arc::clone(&admin.gateway);
     let work = async move {
         let mut answer = summary(&line);
-        answer["migration"] = migrate_all(&gateway, &line).await?;
+        answer["migration"] = migrate_all(&gateway, &line, None).await?;
         Ok(answer)
     };
     admin.audited(&operator, &tenant, "migrate", json!({}), work).await
@@ -343,11 +378,13 @@ async fn switch(
 ) -> Result<Value, Problem> {
     let changed = change(&line, rule).await?;
     // Whoever activates a version knows what it did before.
-    gateway.acquit(&line.active());
+    if let Some(active) = changed.after.active() {
+        gateway.acquit(line.id().as_str(), active);
+    }
     let mut answer = summary(&line);
     answer["before"] = named_or_null(changed.before.active());
     if migrates(then, &changed) {
-        answer["migration"] = migrate_all(&gateway, &line).await?;
+        answer["migration"] = migrate_all(&gateway, &line, None).await?;
     }
     Ok(answer)
 }
@@ -366,9 +403,15 @@ fn migrates(asked: Option<Policy>, changed: &Changed) -> bool {
 }
 
 /// Moves every running call of a line to the active version, and says what came of it.
-pub(super) async fn migrate_all(gateway: &Arc<Gateway>, line: &Line) -> Result<Value, Problem> {
+/// Those that `from` answers, where it is given.
+pub(super) async fn migrate_all(
+    gateway: &Arc<Gateway>,
+    line: &Line,
+    from: Option<VersionName>,
+) -> Result<Value, Problem> {
     let (to, began) = (line.active(), Instant::now());
-    let outcomes = gateway.migrate(&to).await;
+    let from = from.map(|from| from.to_string());
+    let outcomes = gateway.migrate(line, from.as_deref()).await;
     let took = began.elapsed();
     let (mut pauses, mut stayed, mut ended) = (Vec::new(), Vec::new(), 0_usize);
     for (call, outcome) in outcomes {

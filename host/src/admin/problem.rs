@@ -125,6 +125,7 @@ impl From<Refused> for Problem {
             Refused::NothingActive(_) => (StatusCode::CONFLICT, "nothing-active"),
             Refused::ActiveAlready(_) => (StatusCode::CONFLICT, "active-already"),
             Refused::NoCandidate => (StatusCode::CONFLICT, "no-canary"),
+            Refused::NotTheLatest { .. } => (StatusCode::CONFLICT, "not-the-latest"),
             Refused::NoShadow => (StatusCode::CONFLICT, "no-shadow"),
             Refused::NothingEarlier => (StatusCode::CONFLICT, "nothing-earlier"),
             Refused::InUse { .. } => (StatusCode::CONFLICT, "in-use"),

@@ -87,7 +87,7 @@ async fn deploy(gateway: &Arc<Gateway>, line: &Arc<Line>) {
     });
     match noticed.await {
         Ok(Ok(Some(version))) => {
-            let migration = migrate_all(gateway, line).await;
+            let migration = migrate_all(gateway, line, None).await;
             let migration = migration.unwrap_or_default();
             tracing::info!(tenant = %line.id(), version = version.name, %migration, "saved and deployed");
         }

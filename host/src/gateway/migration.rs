@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cordboard_tenant::Version;
+use cordboard_tenant::{Line, Version};
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::oneshot;
 
@@ -24,6 +24,10 @@ const BEGIN_EVERY: Duration = Duration::from_millis(10);
 /// Calls of one tenant on the way at once. A call takes about 110 ms, so this is only reached where calls
 /// hear nothing and wait (two seconds at most), or where the machine is behind: then moving waits, too.
 const AT_ONCE: usize = 32;
+
+/// For one call to move or to say why not. It decides within two seconds and a bit; this only keeps a call that never
+/// does from holding up an operator.
+const MOVE_WITHIN: Duration = Duration::from_secs(15);
 
 /// What came of a call's migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,22 +92,24 @@ impl Live {
 }
 
 impl Gateway {
-    /// Lets a version take over in every live call of its tenant that another one answers, and says what came
-    /// of each, by call.
+    /// Lets the version that a new call of the same id would get take over in every live call of a tenant that another
+    /// one answers, or in those that `from` answers, and says what came of each, by call.
     ///
     /// Returns once every one of them has moved, stayed or ended: after about a second for a hundred calls.
     /// When another version is wished for meanwhile, the calls that have not moved yet stay for it.
-    pub async fn migrate(&self, to: &Arc<Version>) -> Vec<(String, Migration)> {
-        let tenant = to.tenant.as_str();
+    pub async fn migrate(&self, line: &Line, from: Option<&str>) -> Vec<(String, Migration)> {
+        let tenant = line.id().as_str();
         let wish = lock(&self.moves).wish(tenant);
-        let moves = |live: &Live| live.tenant == tenant && live.heads_for() != to.name;
-        let calls: Vec<String> = lock(&self.live)
+        let is_from = |live: &Live| from.is_none_or(|from| live.version == from);
+        let calls: Vec<(String, Arc<Version>)> = lock(&self.live)
             .iter()
-            .filter(|(_, live)| moves(live))
-            .map(|(call_sid, _)| call_sid.clone())
+            .filter(|(_, live)| live.tenant == tenant && is_from(live))
+            .map(|(call_sid, live)| (call_sid, live.heads_for(), line.version_for(call_sid)))
+            .filter(|(_, heads_for, to)| *heads_for != to.name)
+            .map(|(call_sid, _, to)| (call_sid.clone(), to))
             .collect();
-        let moving = calls.into_iter().map(async |call_sid| {
-            let outcome = self.move_call(&call_sid, to, wish).await;
+        let moving = calls.into_iter().map(async |(call_sid, to)| {
+            let outcome = self.move_call(&call_sid, &to, wish).await;
             (call_sid, outcome)
         });
         stream::iter(moving).buffer_unordered(AT_ONCE).collect().await
@@ -116,7 +122,12 @@ impl Gateway {
         let Some(begin_at) = begin_at else { return overtaken() };
         tokio::time::sleep_until(begin_at.into()).await;
         let Some(outcome) = self.order_move(call_sid, to, wish) else { return overtaken() };
-        let outcome = outcome.await.unwrap_or(Migration::Ended);
+        let outcome = match tokio::time::timeout(MOVE_WITHIN, outcome).await {
+            Ok(outcome) => outcome.unwrap_or(Migration::Ended),
+            Err(_) => {
+                Migration::Stayed { reason: format!("nothing came of it in {MOVE_WITHIN:?}") }
+            }
+        };
         if let Some(live) = lock(&self.live).get_mut(call_sid)
             && live.on_the_way.as_ref().is_some_and(|on_the_way| on_the_way.wish == wish)
         {

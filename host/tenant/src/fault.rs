@@ -40,6 +40,12 @@ pub enum Fault {
         /// What they may use per second of each call.
         per_call: Duration,
     },
+    /// The guest refused a state of its own.
+    #[error("the tenant can not carry on: {0}")]
+    Handover(String),
+    /// The guest's actions brought it events faster than any call could.
+    #[error("the tenant causes events faster than any call could, and was begun anew")]
+    Flood,
     /// The guest slept or polled.
     #[error(
         "the tenant waited inside an event; it must answer at once and use `set-timer` for later"
@@ -127,6 +133,8 @@ impl Fault {
             | Self::Exit { .. }
             | Self::OverBudget { .. }
             | Self::OverShare { .. }
+            | Self::Handover(_)
+            | Self::Flood
             | Self::Waited
             | Self::Memory { .. }
             | Self::TooManyHandles { .. }
@@ -143,6 +151,8 @@ impl Fault {
             Self::Exit { .. } => "exit",
             Self::OverBudget { .. } => "over_budget",
             Self::OverShare { .. } => "over_share",
+            Self::Handover(_) => "handover",
+            Self::Flood => "flood",
             Self::Waited => "waited",
             Self::Memory { .. } => "memory",
             Self::TooManyHandles { .. } => "handles",

@@ -85,8 +85,11 @@ impl GuestLog {
     /// Takes a whole message from the guest's `log` import.
     pub(crate) fn message(&self, level: LogLevel, message: &str) {
         let mut book = self.lock();
-        for line in message.lines() {
-            book.say(level, line);
+        for line in message.lines().filter(|line| !line.is_empty()) {
+            // A message of a hundred thousand lines is one message too many.
+            if !book.say(level, line) {
+                return;
+            }
         }
     }
 
@@ -158,13 +161,20 @@ impl Logbook {
         }
     }
 
-    fn say(&mut self, level: LogLevel, line: &str) {
-        let line = harmless(cut(line, LOG_LINE_BYTES_MAX));
-        if self.quota.allows(line.len()) {
-            self.sink.line(level, &line);
+    /// Passes a line on, if the quota has room for it.
+    fn say(&mut self, level: LogLevel, line: &str) -> bool {
+        let line = cut(line, LOG_LINE_BYTES_MAX);
+        let fits = self.quota.allows(line.len() + LINE_COST);
+        if fits {
+            self.sink.line(level, &harmless(line));
         }
+        fits
     }
 }
+
+/// What a line costs beside its text, in bytes of the quota: its time, its target and its fields are written as well,
+/// so that a flood of short lines is a flood.
+const LINE_COST: usize = 64;
 
 /// How much of a log is let through.
 struct Quota {

@@ -252,6 +252,28 @@ impl Line {
             .unwrap_or_else(|| self.tenant.active())
     }
 
+    /// Gives a call that has not begun another version, if its own was rolled back since it was admitted.
+    pub fn admit_again(&self, slot: &mut CallSlot, call_id: &str) {
+        let registry = Arc::clone(&self.standing().registry);
+        let name = slot.version().name.parse::<VersionName>().ok();
+        let entry = name.and_then(|name| registry.entry(name));
+        if entry.is_some_and(|entry| entry.rolled_back.is_some()) {
+            slot.answer_with(self.version_for(call_id));
+        }
+    }
+
+    /// Who answers a call when this version fails over and over: for the active version the one before it, for any other
+    /// the active one.
+    #[must_use]
+    pub fn before(&self, version: &Version) -> Option<Arc<Version>> {
+        let active = self.active();
+        if active.name != version.name {
+            return Some(active);
+        }
+        let standing = self.standing();
+        standing.ready.get(&standing.registry.previous()?).cloned()
+    }
+
     /// The version that is to listen to a new call beside the one that answers it, if any is.
     #[must_use]
     pub fn shadow_for(&self, call_id: &str) -> Option<Arc<Version>> {
@@ -352,7 +374,12 @@ impl Line {
         let place = self.place.as_ref().ok_or(LineError::NoPlace)?;
         let _deploying = lock(&self.deploying);
         let before = place.shelf.reread()?.after;
-        self.ready_for(&rule(&before)?, |_, error| Err(error))?;
+        let after = rule(&before)?;
+        self.ready_for(&after, |version, error| {
+            // What was on trial already and can not answer is no obstacle to anything else.
+            let new = before.part_of(version) != after.part_of(version);
+            if new || after.active() == Some(version) { Err(error) } else { Ok(()) }
+        })?;
         place.make_folder()?;
         let changed = place.shelf.change(rule)?;
         self.stand_by(&changed.after)?;
@@ -446,7 +473,8 @@ impl Line {
     }
 
     fn shelve_what_answers(&self, place: &Place) -> Result<(), LineError> {
-        if !place.shelf.reread()?.after.entries().is_empty() {
+        // Versions none of which is active are what a crash between the two steps below leaves.
+        if place.shelf.reread()?.after.active().is_some() {
             return Ok(());
         }
         let answering = self.tenant.active();
@@ -457,6 +485,10 @@ impl Line {
         };
         // A file that was overwritten since is not what answers, and what answers is nowhere else.
         if Digest::of(&component) != *answering.component.digest() {
+            tracing::warn!(
+                tenant = %self.id(),
+                "the component's file was changed since the start: no roll-back can lead to what answers now"
+            );
             return Ok(());
         }
         place.make_folder()?;
@@ -477,7 +509,13 @@ impl Line {
 
     /// Lets new calls have what a registry says.
     fn stand_by(&self, registry: &Arc<Registry>) -> Result<(), LineError> {
-        let ready = self.ready_for(registry, |_, error| Err(error))?;
+        let ready = self.ready_for(registry, |version, error| {
+            if registry.active() == Some(version) {
+                return Err(error);
+            }
+            tracing::error!(tenant = %self.id(), %version, %error, "a version on trial can not answer");
+            Ok(())
+        })?;
         *lock(&self.standing) = Arc::new(Standing { registry: Arc::clone(registry), ready });
         Ok(())
     }

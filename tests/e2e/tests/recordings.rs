@@ -81,7 +81,14 @@ async fn a_call_whose_version_was_swapped_in_mid_sentence_replays_identical() {
     until("the call is up", || gateway.calls_live() == 1).await;
     for to in [&older, &newer] {
         // The call began with the newer one.
-        let moved = gateway.migrate(to).await;
+        let (changing, name) = (Arc::clone(&line), to.name.parse().expect("a version's name"));
+        tokio::task::spawn_blocking(move || {
+            let force = cordboard_tenant::shelf::Force::No;
+            changing.change(|registry| registry.activate(name, force)).expect("it may");
+        })
+        .await
+        .expect("it does not panic");
+        let moved = gateway.migrate(&line, None).await;
         assert!(matches!(moved[0].1, Migration::Moved { .. }), "{moved:?}");
         let answers = || gateway.calls().iter().any(|call| call.version == to.name);
         until("the list of calls says so", answers).await;

@@ -84,24 +84,7 @@ impl Journal {
     }
 }
 
-/// About what an event holds on the heap.
+/// What an event takes here: itself, and what it holds on the heap.
 fn weight(event: &Event) -> usize {
-    64 + match event {
-        Event::CallerAudio(audio) => audio.len(),
-        Event::ModelAudio(audio) => audio.data.len(),
-        Event::ModelEvent(json) | Event::Command(json) => json.len(),
-        Event::HttpDone(response) => response.body.len(),
-        Event::Started(info) => info.settings.len(),
-        Event::CallerKey(_)
-        | Event::ModelReady(_)
-        | Event::ModelLost(_)
-        | Event::ModelRestored(_)
-        | Event::Heard(_)
-        | Event::Mark(_)
-        | Event::Flushed(_)
-        | Event::Timer(_)
-        | Event::HttpFailed(_)
-        | Event::Refused(_)
-        | Event::Ended(_) => 0,
-    }
+    64 + event.heap_bytes()
 }

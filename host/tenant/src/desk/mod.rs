@@ -173,6 +173,9 @@ pub struct Desk<A: Agency> {
     journal: Journal,
     strikes: Strikes,
     save_faults: u32,
+    /// Times the call began anew, and what the last one was for.
+    restarts: u32,
+    lost_to: Option<Fault>,
     /// When the last few recoveries were, oldest first.
     recoveries: VecDeque<Millis>,
     newcomer: Option<Newcomer<A>>,
@@ -217,6 +220,8 @@ impl<A: Agency> Desk<A> {
             journal: Journal::default(),
             strikes: Strikes::default(),
             save_faults: 0,
+            restarts: 0,
+            lost_to: None,
             recoveries: VecDeque::new(),
             newcomer: None,
             wish: None,
@@ -255,25 +260,69 @@ impl<A: Agency> Desk<A> {
         self.incidents.drain(..)
     }
 
+    /// Says who answers when the version that does fails over and over; whoever a migration leaves behind takes that
+    /// place later.
+    pub fn fall_back_to(&mut self, version: A::Version) {
+        self.previous = Some(version);
+    }
+
     /// Puts a fresh instance at the desk, without any state. The call tells it what it can.
+    ///
+    /// A call that begins anew may as well do so with the version that is wished for, and does; one that begins anew a second
+    /// time does it with the version before, where there is one.
     ///
     /// # Errors
     /// The component does not survive its own start.
     pub async fn restart(&mut self) -> Result<(), Fault> {
         // The old one goes first, so that a restart never needs two places in the pool.
         self.active = None;
-        self.newcomer = None;
         self.journal = Journal::default();
+        self.restarts += 1;
+        let newcomer = self.newcomer.take().map(|newcomer| newcomer.version);
+        if let Some(wanted) = self.wish.take().or(newcomer) {
+            self.begin_anew_with(wanted);
+        } else if self.restarts > 1
+            && let Some(previous) = self.previous.take()
+        {
+            let fault = self.lost_to.take().unwrap_or(Fault::Gone);
+            self.fall_back(previous, fault);
+        }
         let guest = self.start(&self.version.clone()).await?;
         self.seat(guest);
         Ok(())
+    }
+
+    /// Lets another version have a call that has no state to carry over.
+    fn begin_anew_with(&mut self, wanted: A::Version) {
+        if self.agency.is_same(&wanted, &self.version) {
+            return self.stayed(wanted, "this version answers already", false);
+        }
+        let from = std::mem::replace(&mut self.version, wanted);
+        self.agency.describe(&self.version, &mut self.info);
+        self.incidents.push(Incident::Migrated {
+            from: from.clone(),
+            to: self.version.clone(),
+            pause: Duration::ZERO,
+            state_bytes: 0,
+        });
+        self.previous = Some(from);
+    }
+
+    fn fall_back(&mut self, previous: A::Version, fault: Fault) {
+        let from = std::mem::replace(&mut self.version, previous);
+        self.agency.describe(&self.version, &mut self.info);
+        self.incidents.push(Incident::FellBack { from, to: self.version.clone(), fault });
     }
 
     /// Has one event answered.
     ///
     /// # Errors
     /// Nothing here could carry on; the desk is empty until [`Desk::restart`].
-    pub async fn handle(&mut self, now: Millis, event: Event) -> Result<Vec<Action>, Fault> {
+    pub async fn handle(&mut self, now: Millis, mut event: Event) -> Result<Vec<Action>, Fault> {
+        if let Event::Started(info) = &mut event {
+            // Not always the version the call began with.
+            self.agency.describe(&self.version, info);
+        }
         if self.wish.is_some() {
             self.begin_migration(now).await;
         }
@@ -437,7 +486,7 @@ impl<A: Agency> Desk<A> {
             }
             // The next event reports it to the call.
             Err(_) => {
-                self.give_up_the_wish(&fault);
+                self.lost_to = Some(fault.clone());
                 self.incidents.push(Incident::Lost { version, fault });
             }
         }
@@ -477,13 +526,7 @@ impl<A: Agency> Desk<A> {
                 },
                 3 => {
                     let Some(previous) = self.previous.take() else { continue };
-                    let from = std::mem::replace(&mut self.version, previous);
-                    self.agency.describe(&self.version, &mut self.info);
-                    self.incidents.push(Incident::FellBack {
-                        from,
-                        to: self.version.clone(),
-                        fault: fault.clone(),
-                    });
+                    self.fall_back(previous, fault.clone());
                     match self.ask_again(now, &self.version.clone()).await {
                         Ok(actions) => {
                             self.strikes = Strikes::default();
@@ -497,8 +540,9 @@ impl<A: Agency> Desk<A> {
         }
         // From here on the call knows better: it starts afresh, and apologises when that fails too.
         self.strikes = Strikes::default();
-        self.give_up_the_wish(&fault);
-        self.incidents.push(Incident::Lost { version: self.version.clone(), fault: fault.clone() });
+        // What it failed with, and not what kept it from being mended.
+        self.lost_to = Some(first.clone());
+        self.incidents.push(Incident::Lost { version: self.version.clone(), fault: first });
         Err(fault)
     }
 
@@ -521,7 +565,7 @@ impl<A: Agency> Desk<A> {
         let mut info = self.info.clone();
         self.agency.describe(version, &mut info);
         if let Err(refusal) = guest.load(saved_at, info, &state).await? {
-            return Err(Fault::Host(format!("the state it saved is refused: {refusal}")));
+            return Err(Fault::Handover(format!("it refuses the state it saved: {refusal}")));
         }
         for (at, event) in self.journal.events().take(events) {
             guest.handle(*at, event.clone()).await?;
@@ -571,14 +615,6 @@ impl<A: Agency> Desk<A> {
     fn send_newcomer_back(&mut self) {
         if let Some(newcomer) = self.newcomer.take() {
             self.wish.get_or_insert(newcomer.version);
-        }
-    }
-
-    /// Nobody is left to take over from.
-    fn give_up_the_wish(&mut self, fault: &Fault) {
-        if let Some(wish) = self.wish.take() {
-            let reason = format!("the version that answers failed meanwhile: {fault}");
-            self.stayed(wish, reason, false);
         }
     }
 }

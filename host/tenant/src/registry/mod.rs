@@ -93,6 +93,11 @@ impl CallSlot {
         &self.version
     }
 
+    /// Lets another version of the same tenant answer, before anybody has.
+    pub(crate) fn answer_with(&mut self, version: Arc<Version>) {
+        self.version = version;
+    }
+
     /// The tenant.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant

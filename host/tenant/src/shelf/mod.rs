@@ -264,7 +264,7 @@ impl Shelf {
                 self.write(&next)?;
             }
         }
-        Ok((self.conclude(before, next)?, staged))
+        Ok((self.conclude(before, next), staged))
     }
 
     /// Applies one of the rules to the state on disk, which may be newer than the one in memory.
@@ -282,7 +282,7 @@ impl Shelf {
         if next != before {
             self.write(&next)?;
         }
-        self.conclude(before, next)
+        Ok(self.conclude(before, next))
     }
 
     /// Reads a version's files and checks them against their sums.
@@ -323,10 +323,14 @@ impl Shelf {
     }
 
     /// The new state is on disk and stands, whether or not the folders it needs no more can be removed.
-    fn conclude(&self, before: Registry, next: Registry) -> Result<Changed, ShelfError> {
+    fn conclude(&self, before: Registry, next: Registry) -> Changed {
         let after = self.adopt(next);
-        self.tidy(&after)?;
-        Ok(Changed { before: Arc::new(before), after })
+        if let Err(error) = self.tidy(&after) {
+            tracing::warn!(
+                "folders of versions that left the shelf stay until the next start: {error}"
+            );
+        }
+        Changed { before: Arc::new(before), after }
     }
 
     fn adopt(&self, fresh: Registry) -> Arc<Registry> {

@@ -132,6 +132,16 @@ pub enum Refused {
     /// Nothing to go back to.
     #[error("no earlier version is left to roll back to; activate one of the versions by name")]
     NothingEarlier,
+    /// Somebody else took the step back.
+    #[error(
+        "{asked} neither answers nor is on trial any more; a roll-back would take {latest} back"
+    )]
+    NotTheLatest {
+        /// Which was to be taken back.
+        asked: VersionName,
+        /// Which would be.
+        latest: VersionName,
+    },
     /// It is still needed.
     #[error("{version} is the {part} version; {}", .part.instead())]
     InUse {
@@ -354,6 +364,26 @@ impl Registry {
     pub fn promote(&self) -> Result<Self, Refused> {
         let candidate = self.candidate.ok_or(Refused::NoCandidate)?;
         self.activate(candidate.version, Force::No)
+    }
+
+    /// The version that a roll-back takes back: the canary where there is one, else the active version.
+    #[must_use]
+    pub fn latest_step(&self) -> Option<VersionName> {
+        self.candidate.map(|candidate| candidate.version).or(self.active)
+    }
+
+    /// Takes the latest step back, which somebody knows to be this version's: two who see the same fault do not take two
+    /// steps back.
+    ///
+    /// # Errors
+    /// As [`Registry::rollback`], and when the latest step is another's by now.
+    pub fn rollback_of(&self, version: VersionName, reason: &str) -> Result<Self, Refused> {
+        match self.latest_step() {
+            Some(latest) if latest != version => {
+                Err(Refused::NotTheLatest { asked: version, latest })
+            }
+            Some(_) | None => self.rollback(reason),
+        }
     }
 
     /// Takes the latest step back and marks its version: the canary where there is one, else the active

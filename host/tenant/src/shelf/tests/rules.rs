@@ -68,6 +68,13 @@ fn force_takes_a_rolled_back_version_and_its_mark_away() {
 }
 
 #[test]
+fn two_who_take_the_same_version_back_take_one_step() {
+    let registry = active(3).rollback_of(v(3), "it stutters").unwrap();
+    let refused = registry.rollback_of(v(3), "it stutters").unwrap_err();
+    assert_eq!(refused, Refused::NotTheLatest { asked: v(3), latest: v(2) });
+}
+
+#[test]
 fn a_shadow_listens_and_answers_nobody() {
     let registry = active(1).stage(offer(2)).unwrap().0;
     let registry = registry.cast_shadow(v(2), Share::of_shadow(100).unwrap()).unwrap();
