@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_silenced_until_the_next_second_and_counted() {
-        let (log, kept) = log(10, 1_000);
+        let (log, kept) = log(2 * (LINE_COST + 5), 1_000);
 
         for _ in 0..5 {
             log.message(LogLevel::Info, "12345");
@@ -295,8 +295,18 @@ mod tests {
     }
 
     #[test]
+    fn a_message_of_nothing_but_newlines_is_nothing_and_one_of_short_lines_a_flood() {
+        let (log, kept) = log(3 * (LINE_COST + 1), 1 << 20);
+
+        log.message(LogLevel::Info, &"\n".repeat(1 << 18));
+        log.message(LogLevel::Info, &"x\n".repeat(1 << 17));
+
+        assert_eq!(lines(&kept), ["x", "x", "x"]);
+    }
+
+    #[test]
     fn a_log_has_an_end() {
-        let (log, kept) = log(10, 25);
+        let (log, kept) = log(LINE_COST + 10, 2 * (LINE_COST + 10) + 5);
 
         for second in 0..100 {
             log.begin(second * 1_000);

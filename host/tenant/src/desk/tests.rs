@@ -139,6 +139,14 @@ impl Line {
         Self { desk, now: 0, expected: 0, incidents: Vec::new() }
     }
 
+    /// What the call does when the desk is empty.
+    async fn begin_anew(&mut self) {
+        self.desk.restart().await.expect("it starts");
+        self.desk.handle(self.now, Event::Started(info())).await.expect("it answers");
+        self.incidents.extend(self.desk.incidents());
+        self.expected = 0;
+    }
+
     /// Hands in one frame; says what was answered.
     async fn frame(&mut self, first: u8) -> Result<Vec<Action>, Fault> {
         self.now += 20;
@@ -308,15 +316,53 @@ async fn a_trap_while_a_newcomer_listens_begins_the_move_anew_and_loses_nothing(
 }
 
 #[tokio::test]
-async fn a_call_that_is_lost_while_a_newcomer_listens_says_that_nobody_moved() {
+async fn a_call_that_begins_anew_while_it_was_to_move_begins_with_the_new_version() {
     let bad = Manner { traps_on: [3, 4].into(), ..good("v1") };
     let mut line = Line::open(bad).await;
     line.desk.migrate(good("v2"));
     line.frames([1, 2]).await;
     assert_eq!(line.frame(3).await, Ok(Vec::new()), "left out");
     assert_eq!(line.frame(4).await, Err(trap()));
-    let [("v2", reason)] = &line.stays()[..] else { panic!("{:?}", line.incidents) };
-    assert!(reason.contains("failed meanwhile"), "{reason}");
+    line.begin_anew().await;
+    line.frames([3, 4, 5]).await;
+    assert_eq!((line.desk.version().name, line.migrations()), ("v2", vec!["v2"]));
+    assert!(!line.desk.is_migrating());
+}
+
+#[tokio::test]
+async fn a_call_that_begins_anew_twice_begins_with_the_version_before() {
+    let bad = Manner { traps_on: [2].into(), has_no_handover: true, ..good("v2") };
+    let mut line = Line::open(bad).await;
+    line.desk.fall_back_to(good("v1"));
+    for version in ["v2", "v1"] {
+        assert_eq!(line.frame(2).await, Err(trap()));
+        line.begin_anew().await;
+        assert_eq!(line.desk.version().name, version);
+    }
+    line.frames([2, 2, 2]).await;
+    let fell = |incident: &Incident<Manner>| match incident {
+        Incident::FellBack { from, to, fault } => Some((from.name, to.name, fault.clone())),
+        _ => None,
+    };
+    assert_eq!(line.incidents.iter().find_map(fell), Some(("v2", "v1", trap())));
+}
+
+#[tokio::test]
+async fn a_version_that_refuses_its_own_state_falls_back_and_is_told_by_its_trap() {
+    let bad = Manner { traps_on: [3].into(), refuses_state: true, ..good("v2") };
+    let mut line = Line::open(bad.clone()).await;
+    line.desk.fall_back_to(good("v1"));
+    line.frames([1, 2, 3, 4]).await;
+    assert_eq!(line.desk.version().name, "v1");
+
+    let mut alone = Line::open(bad).await;
+    alone.frames([1, 2]).await;
+    assert!(alone.frame(3).await.is_err());
+    let lost = |incident: &Incident<Manner>| match incident {
+        Incident::Lost { fault, .. } => Some(fault.clone()),
+        _ => None,
+    };
+    assert_eq!(alone.incidents.iter().find_map(lost), Some(trap()));
 }
 
 #[tokio::test]
