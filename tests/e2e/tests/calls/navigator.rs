@@ -1,9 +1,10 @@
 //! The navigator at a telephone menu: keys in the audio, a queue, a person, one stream.
 
-use cordboard_e2e::{Plan, World, checks};
+use cordboard_e2e::{Operator, Plan, World, checks, until};
 use cordboard_sim::carrier::menu::{Meaning, Menu, Outcome};
-use cordboard_sim::carrier::{CallPlan, CallReport, End};
+use cordboard_sim::carrier::{CallHandle, CallPlan, CallReport, End};
 use cordboard_sim::model::{ModelConfig, ModelScript, SessionLog};
+use serde_json::json;
 
 use crate::listening::only;
 
@@ -54,10 +55,54 @@ lines = [
 
 async fn three_levels_and_a_queue_lead_to_a_person_without_a_restart() {
     let menu = menu();
-    let world = world(&menu, true).await;
+    let world = world(&menu).await;
 
-    let call = placed(&world, menu).await;
+    let call = start(&world, menu).finished().await;
 
+    assert_person_was_reached(&call, &world);
+    let sessions = world.close().await;
+    let session = only(&sessions);
+    assert_eq!(session.received_of("response.create").len(), 1, "to Maria's first words");
+    let heard = transcripts(session);
+    for words in ["For an agent, press 3.", "important to us", "this is Maria", "I have sent it"] {
+        assert!(heard.iter().any(|line| line.contains(words)), "{words} is not in {heard:?}");
+    }
+    let withheld_ms = call.stream().said.len() as f64 / 8.0 - heard_ms(session);
+    assert!(withheld_ms >= 3500.0, "of 5000 ms of music, {withheld_ms} ms were withheld");
+    let silences = silences_ms(session);
+    assert!(silences.len() >= 2, "both pieces of music were withheld: {silences:?}");
+}
+
+async fn a_swap_in_the_menu_and_one_on_hold_are_not_noticed_at_the_far_end() {
+    let menu = menu();
+    let world = world(&menu).await;
+    let operator = Operator::of(&world).await;
+    let original = operator.shelved("navigator").await;
+    operator.post_bytes("/v1/tenants/navigator/deploy", with_another_digest(&original)).await;
+
+    let call = start(&world, menu);
+    let log = world.log();
+    let written = |words: &str| {
+        let session = log.session(0);
+        session.is_some_and(|it| transcripts(&it).iter().any(|line| line.contains(words)))
+    };
+    until("the second menu is being read", || written("For sales")).await;
+    let body = json!({ "version": "v2", "running": "migrate" });
+    let there = operator.post("/v1/tenants/navigator/activate", &body).await;
+    until("the line is on hold", || written("Please hold the line")).await;
+    let back = operator.post("/v1/tenants/navigator/rollback", &json!({})).await;
+    let call = call.finished().await;
+
+    for moved in [there, back] {
+        assert_eq!(moved["migration"]["moved"], 1, "{moved}");
+    }
+    assert_person_was_reached(&call, &world);
+    world.close().await;
+}
+
+/// Three keys in the audio, nothing else asked of the carrier, and a person who was answered in time.
+fn assert_person_was_reached(call: &CallReport, world: &World) {
+    checks::call(call);
     let seen = call.menu.as_ref().expect("a menu was at the far end");
     assert_eq!(seen.path(), ["main", "billing", "invoices", "queue", "maria"], "{seen:?}");
     assert_eq!(seen.pressed(), "213");
@@ -72,40 +117,31 @@ async fn three_levels_and_a_queue_lead_to_a_person_without_a_restart() {
     assert_eq!(asked, [("Status".to_owned(), "completed".to_owned())]);
     assert_eq!(call.end, End::CompletedByRest);
     assert_eq!(call.stream().unechoed_marks, [] as [String; 0], "the farewell was heard");
-
-    let sessions = world.close().await;
-    let session = only(&sessions);
-    assert_eq!(session.received_of("response.create").len(), 1, "to Maria's first words");
-    let heard = transcripts(session);
-    for words in ["For an agent, press 3.", "important to us", "this is Maria", "I have sent it"] {
-        assert!(heard.iter().any(|line| line.contains(words)), "{words} is not in {heard:?}");
-    }
-    let withheld_ms = call.stream().said.len() as f64 / 8.0 - heard_ms(session);
-    assert!(withheld_ms >= 3500.0, "of 5000 ms of music, {withheld_ms} ms were withheld");
-    let silences = silences_ms(session);
-    assert!(silences.len() >= 2, "both pieces of music were withheld: {silences:?}");
 }
 
 /// A gateway with the navigator, and a model that knows the menu's announcements by their sound.
-async fn world(menu: &Menu, rest: bool) -> World {
+async fn world(menu: &Menu) -> World {
     let component = std::fs::read(env!("CORDBOARD_NAVIGATOR")).expect("the build made it");
     let model = ModelConfig::with_script(ModelScript::at_menu(menu));
     let name = "navigator".to_owned();
     Plan {
         tenants: vec![(name.clone(), TENANT.into())],
         components: vec![(name, "cordboard_navigator.wasm".into(), component)],
-        rest,
+        rest: true,
         ..Plan::model(model)
     }
+    .setting("CORDBOARD_ADMIN_TOKEN", Operator::TOKEN)
     .open()
     .await
 }
 
-async fn placed(world: &World, menu: Menu) -> CallReport {
-    let call = world.start(CallPlan { to: NUMBER.into(), ..CallPlan::to_menu(menu) });
-    let report = call.finished().await;
-    checks::call(&report);
-    report
+fn start(world: &World, menu: Menu) -> CallHandle {
+    world.start(CallPlan { to: NUMBER.into(), ..CallPlan::to_menu(menu) })
+}
+
+/// The same component with a custom section more, which makes it another version.
+fn with_another_digest(component: &[u8]) -> Vec<u8> {
+    [component, &[0, 4, 3], b"two"].concat()
 }
 
 fn menu() -> Menu {
@@ -130,4 +166,7 @@ fn silences_ms(session: &SessionLog) -> Vec<f64> {
     at.windows(2).map(|pair| pair[1] - pair[0]).filter(|ms| *ms > 1500.0).collect()
 }
 
-crate::scenarios![three_levels_and_a_queue_lead_to_a_person_without_a_restart];
+crate::scenarios![
+    three_levels_and_a_queue_lead_to_a_person_without_a_restart,
+    a_swap_in_the_menu_and_one_on_hold_are_not_noticed_at_the_far_end,
+];

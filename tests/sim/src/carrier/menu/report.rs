@@ -29,13 +29,6 @@ impl MenuReport {
     pub fn path(&self) -> Vec<&str> {
         self.visits.iter().map(|visit| visit.place.as_str()).collect()
     }
-
-    /// Returns when the caller was at a place for the first time: from and to, in ms.
-    pub fn stay_ms(&self, place: &str) -> Option<(u64, u64)> {
-        let n = self.visits.iter().position(|visit| visit.place == place)?;
-        let to = self.visits.get(n + 1).map_or(u64::MAX, |next| next.at_ms);
-        Some((self.visits[n].at_ms, to))
-    }
 }
 
 /// A key that was heard.
