@@ -181,14 +181,16 @@ fn settings(instances: u32, version: String, counts_fuel: bool) -> wasmtime::Res
 }
 
 fn pool(instances: u32) -> PoolingAllocationConfig {
-    // A Rust guest has one memory, two tables and three core instances; the pool is one for all guests, so
-    // that a few interpreters may take several times that.
+    // A Rust guest has one memory, two tables and three core instances; interpreters have several times that.
+    // Core instances are merely counted, and tables are small; a memory takes 4 GiB of address space, of
+    // which there is enough for every instance to have all it may only up to some thousands of them.
+    let memories = instances.saturating_mul(fixed::MEMORIES_MAX).min(MEMORIES_RESERVED_MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_stacks(instances)
-        .total_memories(instances)
+        .total_memories(memories.max(instances))
         .total_tables(instances.saturating_mul(3))
-        .total_core_instances(instances.saturating_mul(4))
+        .total_core_instances(instances.saturating_mul(fixed::CORE_INSTANCES_MAX))
         .max_core_instances_per_component(fixed::CORE_INSTANCES_MAX)
         .max_memories_per_component(fixed::MEMORIES_MAX)
         .max_tables_per_component(fixed::TABLES_MAX)
@@ -222,6 +224,9 @@ fn reaper() -> std::io::Result<mpsc::Sender<Corpse>> {
         .spawn(move || corpses.into_iter().for_each(drop))?;
     Ok(sender)
 }
+
+/// Slots for memories set aside beyond one for each instance: 16 TiB of the 128 there are.
+const MEMORIES_RESERVED_MAX: u32 = 4_096;
 
 /// Memory maps an instance takes: six were counted for a Rust guest, with its stack.
 const MAPS_PER_INSTANCE: u64 = 6;

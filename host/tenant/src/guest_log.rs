@@ -86,6 +86,10 @@ impl GuestLog {
     pub(crate) fn message(&self, level: LogLevel, message: &str) {
         let mut book = self.lock();
         for line in message.lines().filter(|line| !line.is_empty()) {
+            // An interpreter's traceback comes this way: it has no stderr.
+            if level == LogLevel::Error {
+                book.remember(line);
+            }
             // A message of a hundred thousand lines is one message too many.
             if !book.say(level, line) {
                 return;
@@ -108,7 +112,7 @@ impl GuestLog {
         }
     }
 
-    /// What the guest wrote to stderr since [`GuestLog::begin`], on one line; also says what had no newline yet.
+    /// What the guest wrote to stderr, or logged as an error, since [`GuestLog::begin`], on one line; also says what had no newline yet.
     pub(crate) fn last_words(&self) -> String {
         let mut book = self.lock();
         for stream in [Stream::Stdout, Stream::Stderr] {
@@ -147,18 +151,23 @@ impl Logbook {
             Stream::Stdout => LogLevel::Debug,
             Stream::Stderr => LogLevel::Warn,
         };
-        if stream == Stream::Stderr
-            && !line.is_empty()
-            && self.last_words.len() < LOG_LINE_BYTES_MAX
-        {
-            if !self.last_words.is_empty() {
-                self.last_words.push_str(" / ");
-            }
-            self.last_words.push_str(&harmless(&line));
+        if stream == Stream::Stderr {
+            self.remember(&line);
         }
         if !line.is_empty() {
             self.say(level, &line);
         }
+    }
+
+    /// Keeps a line as what may turn out to be the last words.
+    fn remember(&mut self, line: &str) {
+        if line.is_empty() || self.last_words.len() >= LOG_LINE_BYTES_MAX {
+            return;
+        }
+        if !self.last_words.is_empty() {
+            self.last_words.push_str(" / ");
+        }
+        self.last_words.push_str(&harmless(cut(line, LOG_LINE_BYTES_MAX)));
     }
 
     /// Passes a line on, if the quota has room for it.

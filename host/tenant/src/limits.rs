@@ -63,10 +63,10 @@ impl Default for Limits {
 pub(crate) mod fixed {
     /// Component-model handles alive at once. A guest that uses std holds about six.
     pub(crate) const HANDLES_MAX: usize = 256;
-    /// Core instances in one component: a Rust guest has 3, an interpreter with its adapters about 10.
-    pub(crate) const CORE_INSTANCES_MAX: u32 = 32;
-    /// Linear memories in one component.
-    pub(crate) const MEMORIES_MAX: u32 = 2;
+    /// Core instances in one component: a Rust guest has 3, Python with its libraries and adapters 38.
+    pub(crate) const CORE_INSTANCES_MAX: u32 = 64;
+    /// Linear memories in one component: a Rust guest has 1, a JavaScript one 3, most of them tiny.
+    pub(crate) const MEMORIES_MAX: u32 = 4;
     /// Tables in one component: a Rust guest has 2.
     pub(crate) const TABLES_MAX: u32 = 8;
     /// Entries in one table. An interpreter has about 10,000 functions that are called indirectly.

@@ -139,6 +139,8 @@ impl Terminal {
         let steering = std::env::vars().filter(|(name, _)| name.starts_with("RUST_"));
         let mut wasi = WasiCtxBuilder::new();
         wasi.inherit_stdio().arg(name).args(arguments);
+        // A panic ends the program at once, so what libtest had captured of its words would never be shown.
+        wasi.env("RUST_TEST_NOCAPTURE", "1");
         steering.for_each(|(name, value)| {
             wasi.env(name, value);
         });
