@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, Sources};
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
+use crate::new::NewArgs;
 use crate::operator_cli::OperatorCommand;
 use crate::recordings_cli::RecordingCommand;
 use crate::run_wasm::RunWasmArgs;
@@ -33,6 +34,8 @@ enum Command {
     Demo(DemoArgs),
     /// Check the configuration, the key, the model's session and its audio, step by step
     Doctor(DoctorArgs),
+    /// Start a tenant of your own: a project that builds, tests and deploys, in the language of your choice
+    New(NewArgs),
     #[command(flatten)]
     Operator(OperatorCommand),
     #[command(flatten)]
@@ -100,6 +103,7 @@ impl Cli {
                 start_logging(from_environment("error"), std::io::stderr);
                 on_runtime(crate::test_tenant::run(args))
             }
+            Command::New(args) => report(crate::new::run(&args)),
             Command::RunWasm(args) => {
                 crate::run_wasm::run(&args).unwrap_or_else(|error| failed(&error))
             }

@@ -20,6 +20,7 @@ mod health;
 mod listen;
 mod metrics;
 pub mod model;
+mod new;
 mod operator_cli;
 pub mod outbound_http;
 pub mod recorder;

@@ -1,4 +1,5 @@
-//! What a tenant costs its host: `cargo bench --workspace --bench costs`.
+//! What a tenant costs its host: `cargo bench --workspace --bench costs`. With `CORDBOARD_COSTS_OF` it tells that of
+//! any components instead, their paths separated by `:`.
 //!
 //! Everything in one run on one thread, so that the ratios hold on any machine; the wall clock, best of
 //! several rounds, because other programs only ever add to it. What is promised stands beside the figure.
@@ -6,6 +7,7 @@
 
 use std::fs;
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,11 +16,14 @@ use cordboard_contract_tests::{SHIPPED, a_call};
 use cordboard_default_tenant::DefaultTenant;
 use cordboard_misbehaving_guests::{Lines, bytes, call_info};
 use cordboard_tenant::{
-    CompileLimits, CompiledCache, Component, Engine, EngineConfig, Instance, InstanceConfig, Limits,
+    CompileLimits, CompiledCache, Component, Engine, EngineConfig, Instance, InstanceConfig,
+    Limits, MEMORY_BYTES_CEILING,
 };
 use tokio::runtime::Runtime;
 
 const LIVE: usize = 1_000;
+/// Calls alive at once of a component that may be an interpreter.
+const FEW: usize = 20;
 const ROUNDS: usize = 7;
 
 fn main() {
@@ -27,6 +32,10 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let engine = Engine::new(&EngineConfig { instances_max: LIVE as u32 + 50 }).expect("an engine");
     let costs = Costs { runtime, engine, rounds };
+    if let Some(paths) = std::env::var_os("CORDBOARD_COSTS_OF") {
+        std::env::split_paths(&paths).for_each(|path| costs.of_any(&path));
+        return;
+    }
 
     let shipped =
         |wanted| SHIPPED.iter().find(|(name, _)| *name == wanted).expect("it is shipped").1;
@@ -76,6 +85,24 @@ struct Costs {
 }
 
 impl Costs {
+    /// What an author wants to know of a component of their own.
+    fn of_any(&self, path: &Path) {
+        let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        println!("\n{}: {} KiB as a component", path.display(), bytes.len() >> 10);
+        let component = self.compiling(&bytes);
+        line("one caller frame of 160 bytes", self.frame(&component));
+        line("start", self.start(&component, false));
+        line("start, `started` and first frame", self.start(&component, true));
+        let (save, successor) = self.hand_over(&component);
+        line("save", save);
+        line("save, start a successor, load", successor);
+        drop(self.led(&component, 2));
+        let before = resident_kib();
+        let live: Vec<_> = (0..FEW).map(|_| self.led(&component, a_call().len() - 1)).collect();
+        let each = resident_kib().saturating_sub(before) / live.len();
+        println!("  {:<38} {each:>7} KiB", "memory per live call");
+    }
+
     fn compiling(&self, bytes: &[u8]) -> Component {
         let dir = tempfile::tempdir().expect("a directory");
         let cache = CompiledCache::open(dir.path()).expect("a cache");
@@ -217,7 +244,7 @@ impl Costs {
             seed: [7; 32],
             began_unix_ms: 0,
             log: Arc::new(Lines::default()),
-            limits: Arc::new(Limits::default()),
+            limits: Arc::new(Limits { memory_bytes: MEMORY_BYTES_CEILING, ..Limits::default() }),
             allowance: Arc::default(),
         };
         // The reaper gives places back on its own thread; it may be a little behind.

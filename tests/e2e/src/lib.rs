@@ -8,6 +8,7 @@
 pub mod by_hand;
 pub mod checks;
 mod operator;
+pub mod program;
 pub mod recorder;
 mod shop;
 mod sound;

@@ -24,7 +24,7 @@ use libtest_mimic::{Arguments, Trial};
 const AT_ONCE: usize = 14;
 
 fn main() -> ExitCode {
-    if let Some(code) = program::acts() {
+    if let Some(code) = cordboard_e2e::program::acts() {
         return code;
     }
     let mut arguments = Arguments::from_args();

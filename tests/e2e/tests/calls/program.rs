@@ -1,30 +1,14 @@
 //! The program itself: what it says, with what it ends, and how it leaves.
-//!
-//! Under `cargo test` nothing promises that the `cordboard` binary was built, or is not of yesterday. Its `main` is one
-//! line, so this very test program plays it: see [`ACT`].
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::mpsc;
 
-use clap::Parser as _;
-use cordboard::cli::Cli;
+use cordboard_e2e::program::{Served, cordboard};
 use cordboard_e2e::{World, checks, until};
 use cordboard_recording::{Entry, Recording, Tail};
 use cordboard_sim::carrier::{CallPlan, Carrier, CarrierConfig, End};
 use cordboard_sim::model::{Answer, Exchange, ModelConfig, ModelScript, ModelServer};
 
 use crate::listening::{Turns, greeted};
-
-/// Set in the environment, this program is `cordboard`.
-const ACT: &str = "CORDBOARD_E2E_IS_CORDBOARD";
-
-/// Runs `cordboard` if this process was started to be it.
-pub(crate) fn acts() -> Option<ExitCode> {
-    std::env::var_os(ACT)?;
-    Some(Cli::parse().run())
-}
 
 async fn help_names_every_command() {
     let output = cordboard(&["--help"]).output().expect("the program runs");
@@ -212,82 +196,6 @@ async fn a_killed_gateway_leaves_a_recording_that_replays_to_its_last_second() {
 fn only_file(dir: &Path) -> Option<PathBuf> {
     let path = std::fs::read_dir(dir).ok()?.next()?.ok()?.path();
     if path.is_dir() { only_file(&path) } else { Some(path) }
-}
-
-/// The program with nothing of this process's settings, in a directory without files.
-fn cordboard(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("a test program has a path"));
-    let empty = std::env::temp_dir().join("cordboard-e2e-empty");
-    std::fs::create_dir_all(&empty).expect("this machine has a place for temporary files");
-    command.args(arguments).env_clear().env(ACT, "1").current_dir(empty);
-    command
-}
-
-/// A gateway that is a process.
-struct Served {
-    child: Child,
-    address: String,
-    lines: mpsc::Receiver<String>,
-}
-
-impl Served {
-    /// Starts it and waits until it says where it listens.
-    async fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program runs");
-        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                // The scenario may have heard enough.
-                let _ = sender.send(line);
-            }
-        });
-        let mut served = Self { child, address: String::new(), lines };
-        let line = served.said("answering calls").await;
-        let (_, rest) = line.split_once("listen=").expect("it says where");
-        served.address = rest.split_whitespace().next().unwrap_or_default().to_owned();
-        served
-    }
-
-    /// Waits for a line of its log.
-    async fn said(&mut self, words: &str) -> String {
-        let mut found = None;
-        until(words, || {
-            found =
-                found.take().or_else(|| self.lines.try_iter().find(|line| line.contains(words)));
-            found.is_some()
-        })
-        .await;
-        found.expect("it was just found")
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().expect("it is our child");
-    }
-
-    fn terminate(&self) {
-        let pid = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is everywhere");
-        assert!(told.success());
-    }
-
-    async fn ended(&mut self) -> Option<i32> {
-        let mut status = None;
-        until("the process ends", || {
-            status = self.child.try_wait().expect("it is our child");
-            status.is_some()
-        })
-        .await;
-        status.expect("it has ended").code()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // It has ended already unless the scenario failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 crate::scenarios![

@@ -1,0 +1,148 @@
+// Tries the tenant natively, with no phone and no model: `npm test`.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { Agent } from '../src/cordboard.js';
+import { GREETING, MyTenant } from '../src/tenant.js';
+
+const FRAME = new Uint8Array(160);
+
+/** A call under test: hands events in and keeps what comes out. */
+class Line {
+  agent = new Agent(MyTenant, () => {});
+  now = 0;
+  asked = [];
+
+  constructor(settings = {}) {
+    this.info = {
+      callId: 'CA1',
+      caller: null,
+      callee: null,
+      format: { encoding: 'mulaw', sampleRate: 8000, channels: 1 },
+      parameters: [],
+      settings: JSON.stringify(settings),
+      restarted: false,
+    };
+    this.tell('started', this.info);
+  }
+
+  tell(tag, val) {
+    this.now += 20;
+    const actions = this.agent.handle(this.now, { tag, val });
+    this.asked.push(...actions);
+    return actions;
+  }
+
+  model(type, fields = {}) {
+    return this.tell('model-event', JSON.stringify({ type, ...fields }));
+  }
+
+  greeted() {
+    this.tell('model-ready', { session: 'sess_1', model: 'gpt-realtime', dialect: 'ga' });
+    this.model('session.updated', { session: {} });
+    this.says('resp_1', 'item_1', 2000);
+    return this;
+  }
+
+  says(response, item, ms) {
+    this.model('response.created', { response: { id: response } });
+    this.tell('model-audio', { response, item, contentIndex: 0, data: new Uint8Array(8 * ms) });
+    this.model('response.output_audio.done', { item_id: item });
+    this.model('response.done', { response: { id: response, status: 'completed' } });
+  }
+
+  callsTool(name, args) {
+    const item = { type: 'function_call', name, call_id: 'call_1', arguments: JSON.stringify(args) };
+    this.model('response.created', { response: { id: 'resp_t' } });
+    this.model('response.output_item.done', { item });
+    this.model('response.done', { response: { id: 'resp_t', status: 'completed' } });
+  }
+
+  swap() {
+    const state = JSON.parse(JSON.stringify(this.agent.save()));
+    this.agent = new Agent(MyTenant, () => {});
+    this.agent.load(this.info, state);
+  }
+
+  of(tag) {
+    return this.asked.filter((action) => action.tag === tag).map((action) => action.val);
+  }
+
+  sent(type) {
+    return this.of('model-event').map((text) => JSON.parse(text)).filter((event) => event.type === type);
+  }
+}
+
+test('the caller is greeted in these very words', () => {
+  const line = new Line().greeted();
+  assert.ok(line.sent('response.create')[0].response.instructions.includes(GREETING));
+  assert.equal(line.of('play').at(-1).last, true);
+});
+
+test("the caller's frames reach the model untouched", () => {
+  const line = new Line().greeted();
+  assert.deepEqual(line.tell('caller-audio', FRAME), [{ tag: 'model-audio', val: FRAME }]);
+  const { audio } = line.sent('session.update')[0].session;
+  assert.deepEqual([audio.input.format, audio.output.format], [{ type: 'audio/pcmu' }, { type: 'audio/pcmu' }]);
+});
+
+test('who interrupts is listened to, and the model learns what was heard', () => {
+  const line = new Line().greeted();
+  line.model('input_audio_buffer.speech_started', { item_id: 'item_u1' });
+  assert.equal(line.of('flush').length, 1);
+  line.tell('flushed', { items: [{ item: 'item_1', millis: 700, complete: false }], marks: [] });
+  assert.equal(line.sent('conversation.item.truncate')[0].audio_end_ms, 700);
+});
+
+test('late audio of an interrupted response is for nobody', () => {
+  const line = new Line().greeted();
+  line.tell('heard', { item: 'item_1', millis: 2000, complete: true });
+  line.model('response.created', { response: { id: 'resp_2' } });
+  line.model('input_audio_buffer.speech_started', { item_id: 'item_u1' });
+  const late = { response: 'resp_2', item: 'item_2', contentIndex: 0, data: FRAME };
+  assert.deepEqual(line.tell('model-audio', late), []);
+  line.model('response.done', { response: { id: 'resp_2', status: 'cancelled' } });
+  assert.equal(line.sent('conversation.item.truncate')[0].audio_end_ms, 0);
+});
+
+test('zero rings the operator', () => {
+  const line = new Line({ operator: '+15550100' }).greeted();
+  line.tell('caller-key', '0');
+  assert.equal(line.of('transfer')[0].to, '+15550100');
+});
+
+test('messages are taken and survive a new version in mid-call', () => {
+  const line = new Line().greeted();
+  line.callsTool('take_message', { text: 'the first' });
+  line.swap();
+  line.callsTool('take_message', { text: 'the second' });
+  const outputs = line.sent('conversation.item.create').map((event) => JSON.parse(event.item.output));
+  assert.deepEqual(outputs, [{ taken: 1 }, { taken: 2 }]);
+});
+
+test("a tool's answer is asked for when its response is over", () => {
+  const line = new Line().greeted();
+  const before = line.sent('response.create').length;
+  line.callsTool('take_message', { text: 'call me back' });
+  assert.equal(line.sent('response.create').length, before + 1);
+});
+
+test('odd events of the model end nothing', () => {
+  const line = new Line().greeted();
+  for (const odd of ['', '[]', '{}', '{"type": null}']) line.tell('model-event', odd);
+  for (const type of ['session.updated', 'response.created', 'response.output_item.done', 'response.done', 'error']) {
+    line.model(type, { response: null, item: 'none', error: [], transcript: 7, item_id: null });
+  }
+  assert.deepEqual(line.of('hang-up'), []);
+});
+
+test('a new session of the model is told what was said', () => {
+  const line = new Line().greeted();
+  line.model('response.output_audio_transcript.done', { item_id: 'item_1', transcript: GREETING });
+  line.tell('model-lost', 'reset');
+  line.tell('model-restored', { session: 'sess_2', model: 'gpt-realtime', dialect: 'ga' });
+  const told = line.sent('conversation.item.create')[0].item;
+  assert.deepEqual([told.role, told.content[0].text], ['assistant', GREETING]);
+  assert.equal(line.sent('session.update').length, 2);
+});

@@ -1,0 +1,36 @@
+"""The component's exports. Nothing here needs to change; the tenant is in tenant.py."""
+
+import json
+import traceback
+
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.imports.log import Level, log
+
+from cordboard import Agent
+from tenant import MyTenant
+
+# Everything a call needs is loaded now, while the component is built, and not while a caller waits.
+_agent = Agent(MyTenant)
+
+
+class Handler(exports.Handler):
+    def handle(self, now, event):
+        try:
+            return _agent.handle(now, event)
+        except Exception:
+            # It ends this instance; its words shall be in the tenant's log.
+            log(Level.ERROR, traceback.format_exc())
+            raise
+
+
+class Handover(exports.Handover):
+    def save(self):
+        return json.dumps(_agent.save()).encode()
+
+    def load(self, now, info, state):
+        try:
+            _agent.load(info, json.loads(state.decode("ascii")))
+        except Exception as reason:
+            # Whatever the bytes are: the old version stays in charge of the call.
+            raise Err(f"not a state of this tenant: {reason!r}")
