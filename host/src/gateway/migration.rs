@@ -93,14 +93,16 @@ impl Live {
 
 impl Gateway {
     /// Lets the version that a new call of the same id would get take over in every live call of a tenant that another
-    /// one answers, or in those that `from` answers, and says what came of each, by call.
+    /// one answers, or in those that `from` answers or is about to, and says what came of each, by call.
     ///
     /// Returns once every one of them has moved, stayed or ended: after about a second for a hundred calls.
     /// When another version is wished for meanwhile, the calls that have not moved yet stay for it.
     pub async fn migrate(&self, line: &Line, from: Option<&str>) -> Vec<(String, Migration)> {
         let tenant = line.id().as_str();
         let wish = lock(&self.moves).wish(tenant);
-        let is_from = |live: &Live| from.is_none_or(|from| live.version == from);
+        // One that is on the way there would be there in a moment.
+        let is_from =
+            |live: &Live| from.is_none_or(|from| live.version == from || live.heads_for() == from);
         let calls: Vec<(String, Arc<Version>)> = lock(&self.live)
             .iter()
             .filter(|(_, live)| live.tenant == tenant && is_from(live))

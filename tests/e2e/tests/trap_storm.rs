@@ -33,7 +33,7 @@ async fn a_version_that_traps_every_second_is_rolled_back_by_itself_and_no_call_
     operator.post("/v1/tenants/storm/activate", &body).await;
 
     // Nobody does anything about it.
-    while operator.active("storm").await != "v1" {}
+    in_time("rolled back", async || operator.active("storm").await == "v1").await;
     let versions = operator.get("/v1/tenants/storm/versions").await;
     let why = versions["versions"][1]["rolled_back"].as_str().expect("it was rolled back");
     assert!(why.contains("by itself") && why.contains("unreachable"), "{why}");
@@ -41,7 +41,7 @@ async fn a_version_that_traps_every_second_is_rolled_back_by_itself_and_no_call_
         let calls = operator.calls().await;
         calls.iter().filter(|it| it["tenant"] == "storm" && it["version"] == version).count()
     };
-    while on("v2").await > 0 {}
+    in_time("nobody on the version that traps", async || on("v2").await == 0).await;
     assert_eq!(on("v1").await, CALLS as usize, "every call has outlived it");
 
     let storm = storm.await.expect("the callers do not panic");
@@ -65,6 +65,14 @@ async fn a_version_that_traps_every_second_is_rolled_back_by_itself_and_no_call_
     let recovered = world.counted(r#"notes_total{tenant="storm",kind="tenant-recovered"}"#).await;
     assert!(recovered >= 3, "three faults make a verdict: {recovered}");
     world.close().await;
+}
+
+/// Asks the gateway again and again, while its calls go on.
+async fn in_time(what: &str, is_so: impl AsyncFn() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so().await {
+        assert!(began.elapsed() < LENGTH, "not {what} while the calls lasted");
+    }
 }
 
 const STORM_NUMBER: &str = "+15550100881";
