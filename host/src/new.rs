@@ -216,12 +216,13 @@ mod tests {
 
     #[test]
     fn the_runner_is_this_program_wherever_it_is() {
-        let files = project(Language::Rust, "a", "/opt/cord board/cordboard").unwrap();
-        let (_, config) = files.iter().find(|(path, _)| path == ".cargo/config.toml").unwrap();
-        assert!(
-            config.contains(r#"runner = ["/opt/cord board/cordboard", "run-wasm"]"#),
-            "{config}"
-        );
+        let config = |program: &str| {
+            let files = project(Language::Rust, "a", program).unwrap();
+            files.into_iter().find(|(path, _)| path == ".cargo/config.toml").unwrap().1
+        };
+        assert!(config("/opt/bin/cordboard").contains("runner = \"/opt/bin/cordboard run-wasm\""));
+        // Cargo would take this for a program `/opt/my`.
+        assert!(config("/opt/my bin/cordboard").contains("runner = \"cordboard run-wasm\""));
     }
 
     #[test]

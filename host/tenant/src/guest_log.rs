@@ -327,6 +327,21 @@ mod tests {
     }
 
     #[test]
+    fn an_interpreters_traceback_is_its_last_words_and_of_that_event_alone() {
+        let (log, _) = log(1 << 20, 1 << 20);
+
+        log.begin(0);
+        log.message(LogLevel::Error, "Traceback:\n  KeyError: 'hours'");
+        log.message(LogLevel::Info, "a line of the day");
+        let told = log.last_words();
+        log.message(LogLevel::Error, "an earlier event's");
+        log.begin(20);
+
+        assert_eq!(told, "Traceback: /   KeyError: 'hours'");
+        assert_eq!(log.last_words(), "");
+    }
+
+    #[test]
     fn an_endless_line_is_cut() {
         let (log, kept) = log(1 << 20, 1 << 20);
 
