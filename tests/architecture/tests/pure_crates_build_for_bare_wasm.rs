@@ -4,11 +4,20 @@ use std::path::Path;
 use std::process::Command;
 
 #[test]
-fn wire_call_and_audio_build_for_wasm32_unknown_unknown() {
+fn wire_call_recording_and_audio_build_for_wasm32_unknown_unknown() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let output = Command::new(env!("CARGO"))
         .args(["check", "--locked", "--offline", "--quiet", "--target", "wasm32-unknown-unknown"])
-        .args(["-p", "cordboard-wire", "-p", "cordboard-call", "-p", "cordboard-audio"])
+        .args([
+            "-p",
+            "cordboard-wire",
+            "-p",
+            "cordboard-call",
+            "-p",
+            "cordboard-recording",
+            "-p",
+            "cordboard-audio",
+        ])
         .args(["--target-dir", "target/bare-wasm"])
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
