@@ -5,8 +5,8 @@
 //! compresses it and writes it. When the disk is slower than the calls, tapes reach their bound and the recording ends
 //! there, saying so; the call does not notice.
 //!
-//! A killed process loses what was not yet collected: those 0.8 s. So does a killed machine, since every round ends with
-//! `fdatasync`.
+//! A killed process loses what was not yet collected: those 0.8 s. A machine that loses its power loses what was not yet
+//! synced: five seconds.
 
 mod place;
 mod retention;

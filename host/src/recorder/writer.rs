@@ -16,6 +16,10 @@ use super::{Counters, Settings, place, retention};
 /// From one round to the next: what a killed process loses, and less than the second that is promised.
 const ROUND: Duration = Duration::from_millis(800);
 
+/// From one wait for the disk to the next; a recording's end is waited for, too. What a machine that loses its power
+/// loses. Waiting in every round was most of what the recorder's thread cost.
+const SYNC: Duration = Duration::from_secs(5);
+
 /// From one look at the whole directory to the next.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -27,6 +31,8 @@ struct Open {
     bytes: u64,
     /// Written to since it was last synced.
     dirty: bool,
+    /// When it was last waited for.
+    synced: Instant,
 }
 
 /// Writes until nobody can begin a recording any more, and what is left then.
@@ -74,7 +80,14 @@ impl Rounds<'_> {
             Ok((path, file, bytes)) => {
                 info!(call = tape.header.call_id, file = %path.display(), "recording");
                 self.counters.bytes.inc_by(bytes);
-                self.open.push(Open { tape, path, file, bytes, dirty: true });
+                self.open.push(Open {
+                    tape,
+                    path,
+                    file,
+                    bytes,
+                    dirty: true,
+                    synced: Instant::now(),
+                });
             }
             Err(error) => {
                 warn!(
@@ -87,7 +100,7 @@ impl Rounds<'_> {
         }
     }
 
-    /// Writes what every call has said since the last round, then waits for the disk once for each.
+    /// Writes what every call has said since the last round, then waits for the disk where it is time.
     fn round(&mut self) {
         let Self { settings, counters, open, packed } = self;
         let mut over = Vec::new();
@@ -107,8 +120,12 @@ impl Rounds<'_> {
             }
             counters.bytes.inc_by(recording.bytes - before);
         }
-        for recording in open.iter_mut().filter(|recording| recording.dirty) {
-            recording.dirty = false;
+        let is_over = |at: usize| over.iter().any(|(over, _)| *over == at);
+        for (at, recording) in open.iter_mut().enumerate() {
+            if !recording.dirty || !(is_over(at) || recording.synced.elapsed() >= SYNC) {
+                continue;
+            }
+            (recording.dirty, recording.synced) = (false, Instant::now());
             if let Err(error) = recording.file.sync_data() {
                 warn!(file = %recording.path.display(), %error, "the disk does not keep a recording");
             }
