@@ -549,7 +549,7 @@ const FAILED: u8 = 3;
 /// The admin address is near.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A Python component compiles in up to half a minute on an idle machine, and two may stand before it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(300);
+const ANSWER_WITHIN: Duration = Duration::from_secs(600);
 
 /// Reads `10%` or `10`.
 fn percent(text: &str) -> Result<u8, String> {

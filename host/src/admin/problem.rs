@@ -89,6 +89,10 @@ impl From<VetError> for Problem {
             VetError::TooGreedy { .. } => "too-greedy",
             VetError::DoesNotCompile(_) => "does-not-compile",
             VetError::CompileTimeout(_) => "compile-timeout",
+            VetError::CompilerBusy(_) => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                return Self::new(status, "compiler-busy", error.to_string());
+            }
         };
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, error.to_string())
     }

@@ -130,24 +130,32 @@ impl Component {
 /// Compiles on threads of its own, so that the deadline holds and running calls come first.
 ///
 /// Cranelift cannot be stopped: a compilation that is given up runs to its end in the background, and
-/// until then the next one waits. The bound on a component's size bounds that too.
+/// until then the next one waits, for which it is not blamed: its own time begins with its turn. The bound on a component's size
+/// bounds that too.
 fn compile(
     engine: &Engine,
     bytes: &[u8],
     limits: &CompileLimits,
 ) -> Result<wasmtime::component::Component, VetError> {
     let (sender, compiled) = mpsc::sync_channel(1);
+    let (my_turn, turn_came) = mpsc::sync_channel(1);
     let (wasm, turn, bytes) = (engine.wasm().clone(), engine.compiling(), bytes.to_vec());
     thread::Builder::new()
         .name("cordboard-compile".into())
         .spawn(move || {
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            if my_turn.send(()).is_err() {
+                // Whoever asked has stopped waiting.
+                return;
+            }
             let compiled =
                 at_low_priority(|| wasmtime::component::Component::from_binary(&wasm, &bytes));
             // Nobody listens any more when the deadline has passed.
             let _ = sender.send(compiled);
         })
         .map_err(|e| VetError::DoesNotCompile(format!("no thread to compile on: {e}")))?;
+    let busy = |_| VetError::CompilerBusy(limits.compile_deadline);
+    turn_came.recv_timeout(limits.compile_deadline).map_err(busy)?;
     match compiled.recv_timeout(limits.compile_deadline) {
         Ok(Ok(component)) => Ok(component),
         Ok(Err(e)) => Err(VetError::DoesNotCompile(format!("{e:#}"))),

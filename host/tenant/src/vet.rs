@@ -87,6 +87,9 @@ pub enum VetError {
     /// Compiling took too long.
     #[error("compiling took longer than {0:?}: split or shrink the component")]
     CompileTimeout(Duration),
+    /// Another component was compiled all the while.
+    #[error("the compiler has been busy with another component for {0:?}: try again")]
+    CompilerBusy(Duration),
 }
 
 /// What a component says about itself.
