@@ -179,7 +179,7 @@ takes components while it runs:
   cp tenant.toml ../tenants/{name}/
   {program} deploy {name} {component} --activate
 
-{dir}/README.md tells the rest.
+{dir}/README.md tells the rest, and how to call it here without a telephone or an account.
 "
     )
 }

@@ -116,6 +116,9 @@ async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         _ => replay::again(&recording, &mut components).await?,
     };
     print!("{}", replay::report(&recording, &replay, args.all));
+    if replay.is_empty() {
+        return Ok(ExitCode::from(UNUSABLE));
+    }
     if replay.is_identical() {
         return Ok(whole(&recording, &args.recording));
     }
@@ -172,7 +175,8 @@ fn private_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 fn wav(hearing: &Hearing) -> anyhow::Result<Vec<u8>> {
     let spec = hound::WavSpec {
         channels: 2,
-        sample_rate: hearing.sample_rate.max(1),
+        // The file says it; what no telephone or model uses would overflow the header's fields.
+        sample_rate: hearing.sample_rate.clamp(8_000, 48_000),
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };

@@ -30,7 +30,7 @@ pub use dry_run::{DryRun, dry_run};
 pub(crate) use report::head;
 pub use report::report;
 
-/// Differences that are kept with their tables: 1,000. Further ones are counted.
+/// Differences that are kept with their tables: 1,000. Further ones are counted, but the first failure is kept wherever it is.
 const KEPT_MAX: usize = 1_000;
 
 /// How much more CPU time a replay may take than the call: the machine may be slower, or busy.
@@ -88,10 +88,16 @@ impl What {
 }
 
 impl Replay {
-    /// Whether everything that was replayed is equal to the byte.
+    /// Whether everything that was replayed is equal to the byte, and there was something.
     #[must_use]
     pub fn is_identical(&self) -> bool {
-        self.differing == 0
+        self.differing == 0 && !self.is_empty()
+    }
+
+    /// Whether there was nothing to compare: a recording that ends before its first answer, or keeps none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.answers + self.states == 0 && self.differing == 0
     }
 
     /// Where one side failed and the other did not, or otherwise.
@@ -101,7 +107,9 @@ impl Replay {
 
     fn differs(&mut self, difference: Difference) {
         self.differing += 1;
-        if self.differences.len() < KEPT_MAX {
+        let first_failure =
+            matches!(difference.what, What::Outcome(..)) && self.failures().next().is_none();
+        if self.differences.len() < KEPT_MAX || first_failure {
             self.differences.push(difference);
         }
     }

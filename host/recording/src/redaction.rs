@@ -138,6 +138,12 @@ impl Redaction {
         }
     }
 
+    /// Why a tenant refused a state, in its own words, which may quote it.
+    #[must_use]
+    pub fn refusal(self, refusal: &str) -> String {
+        if self.is_any() { length(refusal) } else { refusal.to_owned() }
+    }
+
     /// A failure; its words may be a tenant's, and quote the call.
     #[must_use]
     pub fn failure(self, failure: Failure) -> Failure {

@@ -116,7 +116,11 @@ impl Transcript {
         let mut text = "WEBVTT\n".to_owned();
         for line in &self.0 {
             // A cue has to last; what lasted no time is shown for a second.
-            let to = if line.to_ms > line.from_ms { line.to_ms } else { line.from_ms + 1_000 };
+            let to = if line.to_ms > line.from_ms {
+                line.to_ms
+            } else {
+                line.from_ms.saturating_add(1_000)
+            };
             let said = one_line(&line.text).replace('&', "&amp;").replace('<', "&lt;");
             let said = said.replace('>', "&gt;");
             let (from, to, who) = (clock(line.from_ms), clock(to), line.speaker);

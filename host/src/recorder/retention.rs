@@ -16,10 +16,11 @@ struct Kept {
 }
 
 /// Deletes recordings that are older than `keep`, then the oldest until all have `bytes_max` at most. Those
-/// under way are left alone, and so is every file of another name.
+/// under way are left alone, and so is every file of another name. What can not be read or removed keeps nothing else
+/// from leaving.
 ///
 /// # Errors
-/// The disk's own, at the first file it has one for.
+/// The disk's own, at the first file or folder it has one for; the rest was swept all the same.
 pub(super) fn sweep(
     dir: &Path,
     keep: Duration,
@@ -28,7 +29,7 @@ pub(super) fn sweep(
     under_way: impl Fn(&Path) -> bool,
 ) -> io::Result<usize> {
     let mut all = Vec::new();
-    find(dir, DEPTH, &mut all)?;
+    let mut trouble = find(dir, DEPTH, &mut all).err();
     all.sort_by(|one, two| (one.written, &one.path).cmp(&(two.written, &two.path)));
     let mut bytes: u64 = all.iter().map(|kept| kept.bytes).sum();
     let mut gone = 0;
@@ -37,7 +38,13 @@ pub(super) fn sweep(
         if age <= keep && bytes <= bytes_max {
             break;
         }
-        fs::remove_file(&kept.path)?;
+        match fs::remove_file(&kept.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                trouble.get_or_insert(error);
+                continue;
+            }
+            Ok(()) | Err(_) => {}
+        }
         bytes -= kept.bytes;
         gone += 1;
         // Refused while anything is left in them, which is as it should be.
@@ -48,7 +55,7 @@ pub(super) fn sweep(
             let _ = fs::remove_dir(tenant);
         }
     }
-    Ok(gone)
+    trouble.map_or(Ok(gone), Err)
 }
 
 /// Folders above a recording: its tenant's and its day's.
@@ -59,14 +66,23 @@ fn find(dir: &Path, depth: u32, all: &mut Vec<Kept>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
+    let mut trouble = None;
     for entry in entries {
-        let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
-        if kind.is_dir() && depth > 0 {
-            find(&path, depth - 1, all)?;
-        } else if kind.is_file() && depth == 0 && path.extension().is_some_and(|it| it == ENDING) {
-            let metadata = fs::symlink_metadata(&path)?;
-            all.push(Kept { path, bytes: metadata.len(), written: metadata.modified()? });
+        if let Err(error) = entry.and_then(|entry| take(&entry, depth, all)) {
+            trouble.get_or_insert(error);
         }
+    }
+    trouble.map_or(Ok(()), Err)
+}
+
+fn take(entry: &fs::DirEntry, depth: u32, all: &mut Vec<Kept>) -> io::Result<()> {
+    let (path, kind) = (entry.path(), entry.file_type()?);
+    if kind.is_dir() && depth > 0 {
+        return find(&path, depth - 1, all);
+    }
+    if kind.is_file() && depth == 0 && path.extension().is_some_and(|it| it == ENDING) {
+        let metadata = fs::symlink_metadata(&path)?;
+        all.push(Kept { path, bytes: metadata.len(), written: metadata.modified()? });
     }
     Ok(())
 }
@@ -123,6 +139,21 @@ mod tests {
         let under_way = |path: &Path| path.to_string_lossy().contains("day-50");
         sweep(dir.path(), DAY * 30, 0, now, under_way).unwrap();
         assert_eq!(left(dir.path()), ["day-50"]);
+    }
+
+    #[test]
+    fn what_can_not_be_removed_keeps_nothing_else_from_leaving() {
+        let (dir, now) = folder(&[31, 40, 50]);
+        // Not even root removes a folder as if it were a file.
+        let folder = dir.path().join("acme/day-40/call.cbr");
+        fs::remove_file(&folder).unwrap();
+        std::os::unix::fs::symlink("nowhere", &folder).unwrap();
+        fs::create_dir(dir.path().join("acme/day-50/call2.cbr")).unwrap();
+
+        sweep(dir.path(), DAY * 30, u64::MAX, now, |_| false).unwrap();
+
+        assert_eq!(left(dir.path()), Vec::<String>::new());
+        assert!(dir.path().join("acme/day-50/call2.cbr").exists(), "no recording");
     }
 
     #[test]

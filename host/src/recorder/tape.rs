@@ -165,7 +165,7 @@ impl Witness for Tape {
         answer: Result<Result<(), &str>, &Fault>,
     ) {
         let answer = match answer {
-            Ok(taken) => Ok(taken.map_err(str::to_owned)),
+            Ok(taken) => Ok(taken.map_err(|refusal| self.header.redaction.refusal(refusal))),
             Err(fault) => Err(self.failure(fault)),
         };
         let (info, state) = (Cow::Borrowed(info), self.header.redaction.state(state));

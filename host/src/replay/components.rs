@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cordboard_tenant::shelf::Shelf;
 use cordboard_tenant::{
-    CompileLimits, Component, Digest, Engine, EngineConfig, EngineError, Terms, VetError,
+    CompileLimits, Component, Digest, Engine, EngineConfig, EngineError, TenantId, Terms, VetError,
 };
 
 use crate::gateway::DEFAULT_TENANT;
@@ -87,7 +87,9 @@ impl Components {
             return Ok(component.clone());
         }
         let dir = self.tenants_dir.as_ref();
-        let found = dir.and_then(|dir| in_folder(&dir.join(tenant), digest));
+        // The name comes out of a file, and may be no tenant's.
+        let folder = TenantId::parse(tenant).ok().zip(dir).map(|(id, dir)| dir.join(id.as_str()));
+        let found = folder.and_then(|folder| in_folder(&folder, digest));
         let built_in = || (Digest::of(DEFAULT_TENANT) == *digest).then(|| DEFAULT_TENANT.to_vec());
         let bytes = found.or_else(built_in).ok_or_else(|| NoComponent::Missing {
             digest: *digest,

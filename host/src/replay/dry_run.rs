@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use cordboard_recording::Recording;
+use cordboard_recording::{Recording, Tail};
 
 use super::{Components, Difference, Replay, with};
 
@@ -50,6 +50,16 @@ pub async fn dry_run(tenant: &str, component: &Path, dir: &Path) -> anyhow::Resu
             }
         };
         let replay = with(&recording, &component, 1).await;
+        if replay.is_empty() {
+            writeln!(run.text, "{name}: not used: nothing in it can be compared")?;
+            continue;
+        }
+        if let Tail::Damaged { .. } = recording.tail {
+            writeln!(run.text, "{name}: used as far as it goes: {}", recording.tail)?;
+        }
+        for unprovable in recording.header.redaction.unprovable() {
+            writeln!(run.text, "{name}: redacted: {unprovable}")?;
+        }
         calls += 1;
         answers += replay.answers;
         let found = objection(&replay);

@@ -26,6 +26,10 @@ pub fn report(recording: &Recording, replay: &Replay, all: bool) -> String {
     for unprovable in recording.header.redaction.unprovable() {
         line("redacted", unprovable.to_owned());
     }
+    if replay.is_empty() {
+        text += "nothing to compare\n";
+        return text;
+    }
     if replay.is_identical() {
         text += "identical\n";
         return text;

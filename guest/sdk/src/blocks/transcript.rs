@@ -91,7 +91,6 @@ impl Default for TranscriptSettings {
                 "subscribe to my channel",
                 "don't forget to subscribe",
                 "see you in the next video",
-                "see you next time",
                 "subtitles by",
                 "amara org",
                 "transcribed by",
@@ -279,7 +278,8 @@ impl TranscriptGuard {
     }
 
     fn verdict(&self, now: u64, item: &str, text: &str, said: &[String], print: u64) -> Verdict {
-        if self.state.judged.iter().any(|(_, judged, _)| judged == item) {
+        // Some servers name no item.
+        if !item.is_empty() && self.state.judged.iter().any(|(_, judged, _)| judged == item) {
             return Verdict::Duplicate;
         }
         if said.is_empty() {
@@ -288,7 +288,9 @@ impl TranscriptGuard {
         if self.is_foreign(text) {
             return Verdict::Phantom(Phantom::OtherLetters);
         }
-        if self.settings.never.found_in(said).is_some() {
+        // A person who mentions a website has more to say than that.
+        let most_of_it = |phrase: &[String]| 3 * phrase.len() >= said.len();
+        if self.settings.never.found_in(said).is_some_and(most_of_it) {
             return Verdict::Phantom(Phantom::NeverSaid);
         }
         let sounded = self.state.sounds.iter().rev().find(|sounded| sounded.item == item);
@@ -384,6 +386,29 @@ mod tests {
             let mut guard = guard();
             sounds(&mut guard, "a", 900, 6_000);
             assert_eq!(guard.judge(0, "a", text), Verdict::Phantom(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_person_may_mention_what_nobody_says() {
+        for text in [
+            "My website is www dot acme dot com",
+            "I have a copyright question for you",
+            "Thanks for calling, see you next time",
+        ] {
+            let mut guard = guard();
+            sounds(&mut guard, "a", 900, 6_000);
+            assert_eq!(guard.judge(0, "a", text), Verdict::Keep, "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_without_an_item_are_no_duplicates_of_each_other() {
+        let mut guard = guard();
+        for (now, text) in [(0, "I would like to book a table"), (5_000, "For four people please")]
+        {
+            sounds(&mut guard, "", 900, 6_000);
+            assert_eq!(guard.judge(now, "", text), Verdict::Keep, "{text}");
         }
     }
 

@@ -433,12 +433,15 @@ impl Shelf {
         }
     }
 
+    /// Takes the lock, after a little while if another process has it: a change takes milliseconds.
     fn lock(&self) -> Result<Lock, ShelfError> {
-        let held = self.try_lock()?;
-        held.ok_or_else(|| ShelfError::Busy {
-            tenant: self.tenant.clone(),
-            file: self.folder.join(LOCK),
-        })
+        for _ in 0..LOCK_TRIES {
+            if let Some(held) = self.try_lock()? {
+                return Ok(held);
+            }
+            std::thread::sleep(LOCK_AGAIN);
+        }
+        Err(ShelfError::Busy { tenant: self.tenant.clone(), file: self.folder.join(LOCK) })
     }
 
     fn try_lock(&self) -> Result<Option<Lock>, ShelfError> {
@@ -456,6 +459,10 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ShelfErr
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// How often the lock is tried for, and how long after a refusal: half a second in all.
+const LOCK_TRIES: u32 = 50;
+const LOCK_AGAIN: std::time::Duration = std::time::Duration::from_millis(10);
 
 const REGISTRY: &str = "registry.toml";
 const REGISTRY_PART: &str = ".registry.toml.part";
