@@ -159,7 +159,7 @@ fn how_to_go_on(args: &NewArgs, dir: &Path, program: &str) -> String {
         Language::Javascript => (
             "JavaScript",
             "src/tenant.js",
-            vec!["npm ci".to_owned(), "npm test".to_owned(), "npm run build".to_owned()],
+            vec!["npm install".to_owned(), "npm test".to_owned(), "npm run build".to_owned()],
             wasm,
         ),
     };

@@ -67,7 +67,7 @@ const NAME: &str = "front-desk";
 const GREETING: &str = "Hello, this is front-desk. How can I help you?";
 const EDITED: &str = "Good morning, you have reached the front desk.";
 /// Commands whose work `.ci/run` has done from the project's own files.
-const INSTALLING: [&str; 4] = ["rustup ", "python3 -m venv", ".venv/bin/pip", "npm ci"];
+const INSTALLING: [&str; 4] = ["rustup ", "python3 -m venv", ".venv/bin/pip", "npm install"];
 const TOKEN: &str = "the-token-of-the-operator";
 
 /// A project that was just written.
