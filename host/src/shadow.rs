@@ -1,7 +1,7 @@
 //! A version that listens to live calls beside the one that answers them, and is compared with it.
 //!
-//! **One rule: a shadow costs the call nothing.** The call puts copies of its events and answers into a queue
-//! and never waits. The shadow's instances run on one thread of their own, of the lowest priority, on a CPU
+//! **One rule: a shadow costs the call nothing.** The call puts copies of its events and answers into a queue,
+//! and waits for nobody: it takes no lock that a thread of low priority may hold. The shadow's instances run on one thread of their own, of the lowest priority, on a CPU
 //! account of their own; a shadow that falls behind, overruns or traps is dropped, and counted.
 //!
 //! A shadow is the twin of the call's first instance: it begins with the same random numbers and the same clock,
@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cordboard_call::contract::{Action, CallInfo, Event, Millis};
 use cordboard_recording::compare::{Ears, compare};
@@ -84,8 +84,11 @@ pub(crate) struct Finding {
 pub(crate) struct Shadow {
     queue: mpsc::Sender<Heard>,
     queued_bytes: Arc<AtomicUsize>,
-    notebook: Arc<Notebook>,
+    given_up: Arc<OnceLock<GivenUp>>,
 }
+
+/// Why the call wants no shadow any more, in a word and in full.
+type GivenUp = (&'static str, String);
 
 /// What happened in the call.
 struct Heard {
@@ -125,19 +128,20 @@ impl Shadows {
         let (queue, heard) = mpsc::channel(QUEUE_MAX);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let which = Which::of(&version);
-        let notebook = Arc::new(Notebook { findings: Arc::clone(&self.findings), which });
-        notebook.write(|findings| findings.calls += 1);
+        let notebook = Notebook { findings: Arc::clone(&self.findings), which };
+        let given_up = Arc::new(OnceLock::new());
         let listener = Listener {
             agency,
             version,
             info: info.clone(),
-            notebook: Arc::clone(&notebook),
+            notebook,
+            given_up: Arc::clone(&given_up),
             told: 0,
             heard,
             queued_bytes: Arc::clone(&queued_bytes),
         };
         self.handle.spawn(listener.listen());
-        Shadow { queue, queued_bytes, notebook }
+        Shadow { queue, queued_bytes, given_up }
     }
 
     /// What was found of a version so far.
@@ -165,14 +169,12 @@ impl Shadow {
     pub(crate) fn hears(&self, now: Millis, event: Event, answer: &[Action]) -> bool {
         let bytes = event.heap_bytes() + answer.iter().map(Action::heap_bytes).sum::<usize>();
         if self.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES_MAX {
-            self.notebook.dropped("behind", format!("{QUEUE_BYTES_MAX} bytes behind at {now} ms"));
-            return false;
+            return self.give_up("behind", format!("{QUEUE_BYTES_MAX} bytes behind at {now} ms"));
         }
         match self.queue.try_send(Heard { now, event, answer: answer.to_vec(), bytes }) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
-                self.notebook.dropped("behind", format!("{QUEUE_MAX} events behind at {now} ms"));
-                false
+                self.give_up("behind", format!("{QUEUE_MAX} events behind at {now} ms"))
             }
             // It ended and said why.
             Err(TrySendError::Closed(_)) => false,
@@ -181,7 +183,14 @@ impl Shadow {
 
     /// The live instance began anew, without its memory of the call; there is nothing to compare any more.
     pub(crate) fn lose(self) {
-        self.notebook.dropped("restarted", "the live instance began the call anew".to_owned());
+        self.give_up("restarted", "the live instance began the call anew".to_owned());
+    }
+
+    /// Leaves the reason for the listener, who finds it when the queue has ended.
+    fn give_up(&self, kind: &'static str, why: String) -> bool {
+        // The first reason is the reason.
+        let _ = self.given_up.set((kind, why));
+        false
     }
 }
 
@@ -216,7 +225,8 @@ struct Listener {
     agency: CallAgency,
     version: Arc<Version>,
     info: CallInfo,
-    notebook: Arc<Notebook>,
+    notebook: Notebook,
+    given_up: Arc<OnceLock<GivenUp>>,
     told: usize,
     heard: mpsc::Receiver<Heard>,
     queued_bytes: Arc<AtomicUsize>,
@@ -224,6 +234,7 @@ struct Listener {
 
 impl Listener {
     async fn listen(mut self) {
+        self.notebook.write(|findings| findings.calls += 1);
         // The number of the call's first instance, for the same random numbers.
         let mut guest = match self.agency.start(&self.version, 0).await {
             Ok(guest) => guest,
@@ -246,6 +257,9 @@ impl Listener {
                     return self.notebook.dropped(fault.label(), why);
                 }
             }
+        }
+        if let Some((kind, why)) = self.given_up.get() {
+            self.notebook.dropped(kind, why.clone());
         }
     }
 

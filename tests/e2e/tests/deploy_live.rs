@@ -118,7 +118,7 @@ async fn an_operators_command_reaches_the_tenant_of_a_live_call() {
     assert!(said, "the model was never asked to say goodbye");
 }
 
-/// Fifty calls, each with a shadow; what each hears is compared bit by bit with what it would be without.
+/// Twenty-five calls at a time, each with a shadow; what each hears is compared bit by bit with what it would be without.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_behind_every_call_is_compared_and_heard_by_nobody() {
     let world = plan().open().await;
