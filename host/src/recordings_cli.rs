@@ -116,13 +116,14 @@ async fn replay(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         _ => replay::again(&recording, &mut components).await?,
     };
     print!("{}", replay::report(&recording, &replay, args.all));
-    if replay.is_empty() {
-        return Ok(ExitCode::from(UNUSABLE));
-    }
-    if replay.is_identical() {
-        return Ok(whole(&recording, &args.recording));
-    }
-    Ok(ExitCode::from(DIFFERENT))
+    let whole = whole(&recording, &args.recording);
+    Ok(if replay.is_empty() {
+        ExitCode::from(UNUSABLE)
+    } else if replay.is_identical() {
+        whole
+    } else {
+        ExitCode::from(DIFFERENT)
+    })
 }
 
 /// The exit code of what was done with a recording as far as it is whole: a file that was cut off is, one that was

@@ -27,14 +27,14 @@ impl Call {
         }
         let max = self.limits.actions_max;
         let surplus = actions.len().saturating_sub(max);
-        let first_surplus = actions.get(max).map(name);
+        let first_surplus = actions.get(max).map(Action::kind);
         actions.truncate(max);
         let mut audio_left = self.limits.audio_per_answer_bytes_max;
         for action in actions {
             if self.phase != Phase::Live && !is_allowed_at_the_end(&action) {
                 continue;
             }
-            let name = name(&action);
+            let name = action.kind();
             if let Err(reason) = self.act(action, &mut audio_left) {
                 self.refuse(name, reason);
             }
@@ -261,23 +261,4 @@ fn is_number_or_sip(to: &str) -> bool {
         !rest.is_empty() && rest.len() <= 250 && rest.bytes().all(|c| c.is_ascii_graphic())
     });
     is_number || is_sip
-}
-
-/// An action's name in the contract.
-fn name(action: &Action) -> &'static str {
-    match action {
-        Action::Play(_) => "play",
-        Action::Mark(_) => "mark",
-        Action::Flush => "flush",
-        Action::ModelAudio(_) => "model-audio",
-        Action::ModelEvent(_) => "model-event",
-        Action::SetTimer(_) => "set-timer",
-        Action::CancelTimer(_) => "cancel-timer",
-        Action::Http(_) => "http",
-        Action::HangUp(_) => "hang-up",
-        Action::CancelHangUp => "cancel-hang-up",
-        Action::Transfer(_) => "transfer",
-        Action::SendKeys(_) => "send-keys",
-        Action::Publish(_) => "publish",
-    }
 }

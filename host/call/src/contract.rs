@@ -260,6 +260,26 @@ pub enum Action {
 }
 
 impl Action {
+    /// Its name as in `wit/tenant.wit`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Play(_) => "play",
+            Self::Mark(_) => "mark",
+            Self::Flush => "flush",
+            Self::ModelAudio(_) => "model-audio",
+            Self::ModelEvent(_) => "model-event",
+            Self::SetTimer(_) => "set-timer",
+            Self::CancelTimer(_) => "cancel-timer",
+            Self::Http(_) => "http",
+            Self::HangUp(_) => "hang-up",
+            Self::CancelHangUp => "cancel-hang-up",
+            Self::Transfer(_) => "transfer",
+            Self::SendKeys(_) => "send-keys",
+            Self::Publish(_) => "publish",
+        }
+    }
+
     /// About what it holds on the heap, in bytes.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

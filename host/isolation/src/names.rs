@@ -1,33 +1,10 @@
 //! Events and actions by their names in the contract, and as JSON to be matched and shown.
 
-use cordboard_call::contract::{Action, Ended, Event, HangUpWhen};
+use cordboard_call::contract::{Action, Ended, HangUpWhen};
 use serde_json::{Value, json};
 
 /// Bytes of the line in a millisecond: mu-law at 8 kHz.
 pub(crate) const LINE_BYTES_PER_MS: usize = 8;
-
-/// An event's name in `wit/tenant.wit`.
-pub(crate) fn event_name(event: &Event) -> &'static str {
-    match event {
-        Event::Started(_) => "started",
-        Event::CallerAudio(_) => "caller-audio",
-        Event::CallerKey(_) => "caller-key",
-        Event::ModelReady(_) => "model-ready",
-        Event::ModelAudio(_) => "model-audio",
-        Event::ModelEvent(_) => "model-event",
-        Event::ModelLost(_) => "model-lost",
-        Event::ModelRestored(_) => "model-restored",
-        Event::Heard(_) => "heard",
-        Event::Mark(_) => "mark",
-        Event::Flushed(_) => "flushed",
-        Event::Timer(_) => "timer",
-        Event::HttpDone(_) => "http-done",
-        Event::HttpFailed(_) => "http-failed",
-        Event::Command(_) => "command",
-        Event::Refused(_) => "refused",
-        Event::Ended(_) => "ended",
-    }
-}
 
 /// An action as a pattern sees it: its name as `type`, its fields; audio as bytes and milliseconds, JSON
 /// inside of it as JSON.

@@ -7,7 +7,6 @@ use cordboard_call::contract::{Action, CallInfo, Event, Millis};
 use cordboard_tenant::{Fault, Instance};
 
 use crate::bench::{Bench, Log};
-use crate::names::event_name;
 
 /// What is done around an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -166,7 +165,7 @@ impl<'a> Seat<'a> {
             // What it answers, and whether it fails, is of no interest: it must not be noticed.
             drop(companion.handle(now, event.clone()).await);
         }
-        let kind = event_name(&event);
+        let kind = event.kind();
         let instance = self.instance.as_mut().expect("a seat is not used after its failure");
         let answer = instance.handle(now, event.clone()).await;
         self.measure(kind);

@@ -193,10 +193,8 @@ pub fn compare(original: &[Action], other: &[Action], ears: &Ears) -> Comparison
     for pair in align::align(original, other) {
         let (kind, how) = match pair {
             (Some(one), Some(two)) if one == two => continue,
-            (Some(one), Some(two)) => (words::action_kind(one), how(one, two, ears)),
-            (Some(action), None) | (None, Some(action)) => {
-                (words::action_kind(action), How::OneSided)
-            }
+            (Some(one), Some(two)) => (one.kind(), how(one, two, ears)),
+            (Some(action), None) | (None, Some(action)) => (action.kind(), How::OneSided),
             (None, None) => continue,
         };
         let line = |action: Option<&Action>| action.map(|action| words::action(action, ears));

@@ -1,6 +1,6 @@
 //! A recording as lines, one for each thing that passed an instance's boundary.
 
-use cordboard_call::contract::{Event, Millis};
+use cordboard_call::contract::{Action, Event, Millis};
 use serde::Serialize;
 
 use crate::compare::Ears;
@@ -65,14 +65,14 @@ pub fn timeline<'a>(entries: &'a [Entry<'a>]) -> impl Iterator<Item = Moment> + 
                 if let Event::Started(info) = &**event {
                     ears = Ears::new(info.format);
                 }
-                vec![moment("event", Some(words::event_kind(event)), words::event(event, &ears))]
+                vec![moment("event", Some(event.kind()), words::event(event, &ears))]
             }
             Entry::Answered { answer: Err(failure), .. } => {
                 vec![moment("failure", None, failure.to_string())]
             }
             Entry::Answered { answer: Ok(actions), .. } => {
-                let line = |action| {
-                    let kind = Some(words::action_kind(action));
+                let line = |action: &Action| {
+                    let kind = Some(action.kind());
                     moment("action", kind, words::action(action, &ears))
                 };
                 let moments = actions.iter().map(line).collect();

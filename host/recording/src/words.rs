@@ -4,30 +4,10 @@ use cordboard_call::contract::{Action, AudioFormat, Encoding, Ended, Event, Hang
 
 use crate::compare::Ears;
 
-/// The action's name as in `wit/tenant.wit`.
-#[must_use]
-pub fn action_kind(action: &Action) -> &'static str {
-    match action {
-        Action::Play(_) => "play",
-        Action::Mark(_) => "mark",
-        Action::Flush => "flush",
-        Action::ModelAudio(_) => "model-audio",
-        Action::ModelEvent(_) => "model-event",
-        Action::SetTimer(_) => "set-timer",
-        Action::CancelTimer(_) => "cancel-timer",
-        Action::Http(_) => "http",
-        Action::HangUp(_) => "hang-up",
-        Action::CancelHangUp => "cancel-hang-up",
-        Action::Transfer(_) => "transfer",
-        Action::SendKeys(_) => "send-keys",
-        Action::Publish(_) => "publish",
-    }
-}
-
 /// The action in one line.
 #[must_use]
 pub fn action(action: &Action, ears: &Ears) -> String {
-    let kind = action_kind(action);
+    let kind = action.kind();
     match action {
         Action::Play(play) => {
             let last = if play.last { ", last" } else { "" };
@@ -64,34 +44,10 @@ pub fn action(action: &Action, ears: &Ears) -> String {
     }
 }
 
-/// The event's name as in `wit/tenant.wit`.
-#[must_use]
-pub fn event_kind(event: &Event) -> &'static str {
-    match event {
-        Event::Started(_) => "started",
-        Event::CallerAudio(_) => "caller-audio",
-        Event::CallerKey(_) => "caller-key",
-        Event::ModelReady(_) => "model-ready",
-        Event::ModelAudio(_) => "model-audio",
-        Event::ModelEvent(_) => "model-event",
-        Event::ModelLost(_) => "model-lost",
-        Event::ModelRestored(_) => "model-restored",
-        Event::Heard(_) => "heard",
-        Event::Mark(_) => "mark",
-        Event::Flushed(_) => "flushed",
-        Event::Timer(_) => "timer",
-        Event::HttpDone(_) => "http-done",
-        Event::HttpFailed(_) => "http-failed",
-        Event::Command(_) => "command",
-        Event::Refused(_) => "refused",
-        Event::Ended(_) => "ended",
-    }
-}
-
 /// The event in one line.
 #[must_use]
 pub fn event(event: &Event, ears: &Ears) -> String {
-    let kind = event_kind(event);
+    let kind = event.kind();
     match event {
         Event::Started(info) => {
             let again = if info.restarted { ", restarted" } else { "" };

@@ -9,7 +9,6 @@ use cordboard_call::contract::{CallInfo, Event, Millis};
 use super::events::{self, Trial};
 use super::{Sound, failed};
 use crate::bench::Bench;
-use crate::names::event_name;
 use crate::report::{Case, Outcome, Report, Suite};
 use crate::seat::{Asked, Failure, Manner, Seat};
 
@@ -99,7 +98,7 @@ impl<'a> Abuse<'a> {
     fn after(&self, point: usize) -> String {
         match point.checked_sub(1).map(|last| &self.told[last]) {
             None => "instead of `started`".to_owned(),
-            Some(last) => format!("after {point} events, the last `{}`", event_name(&last.event)),
+            Some(last) => format!("after {point} events, the last `{}`", last.event.kind()),
         }
     }
 
@@ -177,10 +176,8 @@ impl<'a> Abuse<'a> {
             let (first, rest) = events.split_at(from);
             let turned: Vec<_> = rest.iter().chain(first).cloned().collect();
             if let Err(failure) = self.hand(0, &turned, &[]).await {
-                let place = format!(
-                    "one event of each kind, beginning with `{}`",
-                    event_name(&events[from])
-                );
+                let place =
+                    format!("one event of each kind, beginning with `{}`", events[from].kind());
                 return failed(&failure, place);
             }
         }

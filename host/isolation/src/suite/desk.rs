@@ -11,7 +11,6 @@ use cordboard_tenant::{
 
 use super::{failed, same};
 use crate::bench::{Bench, Log};
-use crate::names::event_name;
 use crate::report::{Finding, Outcome};
 use crate::seat::{Asked, Failure, How};
 use crate::story::Played;
@@ -57,7 +56,7 @@ pub(super) async fn outcome(bench: &Bench, base: &Played) -> Outcome {
         }
         let actions = match desk.handle(*now, event.clone()).await {
             Ok(actions) => actions,
-            Err(fault) => return faulted(event_name(event), *now, fault),
+            Err(fault) => return faulted(event.kind(), *now, fault),
         };
         answers.push(Asked { now: *now, event: event.clone(), actions });
         for incident in desk.incidents() {
@@ -70,7 +69,7 @@ pub(super) async fn outcome(bench: &Bench, base: &Played) -> Outcome {
                 Incident::Recovered { fault, .. }
                 | Incident::FellBack { fault, .. }
                 | Incident::Lost { fault, .. } => {
-                    return faulted(event_name(event), *now, fault);
+                    return faulted(event.kind(), *now, fault);
                 }
             }
         }

@@ -4,7 +4,6 @@ use cordboard_call::contract::{AudioFormat, Encoding};
 use cordboard_recording::compare::{Ears, compare};
 
 use super::failed;
-use crate::names::event_name;
 use crate::report::{Finding, Outcome};
 use crate::seat::Asked;
 use crate::story::Played;
@@ -57,7 +56,7 @@ pub(super) fn of_answers(base: &[Asked], other: &[Asked], why: Why) -> Outcome {
 }
 
 fn differs(nth: usize, one: &Asked, two: &Asked, ears: &Ears, why: Why) -> Outcome {
-    let place = format!("at {} ms, event {}: `{}`", one.now, nth + 1, event_name(&one.event));
+    let place = format!("at {} ms, event {}: `{}`", one.now, nth + 1, one.event.kind());
     let table = match one.actions == two.actions {
         true => "the event itself differs: an answer before it did in time or order".to_owned(),
         false => compare(&one.actions, &two.actions, ears).table(["first", why.column()]),

@@ -2,8 +2,6 @@
 
 use cordboard_call::contract::Action;
 
-use crate::words;
-
 /// An action of each list that belong together, or one that stands alone.
 pub(super) type Pair<'a> = (Option<&'a Action>, Option<&'a Action>);
 
@@ -41,7 +39,7 @@ fn cheapest<'a>(one: &'a [Action], two: &'a [Action]) -> Vec<Pair<'a>> {
     let at = |row: usize, column: usize| row * width + column;
     let together = |one: &Action, two: &Action| match one {
         one if one == two => Some(0),
-        one if words::action_kind(one) == words::action_kind(two) => Some(CHANGED),
+        one if one.kind() == two.kind() => Some(CHANGED),
         _ => None,
     };
     // From the end, so that the way back is walked from the beginning.
