@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use wasmtime::component::InstancePre;
 
@@ -154,8 +155,7 @@ fn compile(
             let _ = sender.send(compiled);
         })
         .map_err(|e| VetError::DoesNotCompile(format!("no thread to compile on: {e}")))?;
-    let busy = |_| VetError::CompilerBusy(limits.compile_deadline);
-    turn_came.recv_timeout(limits.compile_deadline).map_err(busy)?;
+    turn_came.recv_timeout(TURN_WITHIN).map_err(|_| VetError::CompilerBusy(TURN_WITHIN))?;
     match compiled.recv_timeout(limits.compile_deadline) {
         Ok(Ok(component)) => Ok(component),
         Ok(Err(e)) => Err(VetError::DoesNotCompile(format!("{e:#}"))),
@@ -167,6 +167,9 @@ fn compile(
         }
     }
 }
+
+/// How long a component waits for those that are compiled before it: one that takes its whole deadline.
+const TURN_WITHIN: Duration = Duration::from_secs(240);
 
 /// How much the compiler's threads give way to those of the calls: with equal claims the kernel lets them have
 /// about a tenth of a core.
