@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use cordboard_call::contract::{
-    AudioFormat, CallInfo, Direction, Encoding, Ended, Event, HttpRequest,
-};
+use cordboard_call::contract::{AudioFormat, CallInfo, Direction, Encoding, Event, HttpRequest};
 use cordboard_call::{
     Call, CallConfig, HangUpBy, Input, Limits, Note, Output, Rest, Summary, TenantFault, ToCarrier,
     UnsupportedFormat,
@@ -582,7 +580,7 @@ impl CallTask {
         info!(?reason, seconds = duration.as_secs_f64(), ?counts, "the call is over");
         // A tenant's reason for hanging up may hold words of the caller or the model.
         debug!(detail, "why the call is over");
-        let label = TenantKind { tenant: self.label.tenant.clone(), kind: ended_kind(reason) };
+        let label = TenantKind { tenant: self.label.tenant.clone(), kind: reason.kind() };
         self.gateway.metrics.calls_ended.get_or_create(&label).inc();
         self.gateway.answered(&self.answering, self.events);
         self.gateway.note_ended(self.info.call_id.clone());
@@ -650,19 +648,6 @@ fn frame_bytes(format: AudioFormat) -> usize {
 fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn ended_kind(reason: Ended) -> &'static str {
-    match reason {
-        Ended::CallerHungUp => "caller-hung-up",
-        Ended::TenantHungUp => "tenant-hung-up",
-        Ended::OperatorHungUp => "operator-hung-up",
-        Ended::Transferred => "transferred",
-        Ended::CarrierLost => "carrier-lost",
-        Ended::ModelLost => "model-lost",
-        Ended::Drained => "drained",
-        Ended::Failed => "failed",
-    }
 }
 
 /// A note by the name it is counted under.

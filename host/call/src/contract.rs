@@ -142,6 +142,23 @@ pub enum Event {
     Ended(Ended),
 }
 
+impl Ended {
+    /// Its name as in `wit/tenant.wit`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::CallerHungUp => "caller-hung-up",
+            Self::TenantHungUp => "tenant-hung-up",
+            Self::OperatorHungUp => "operator-hung-up",
+            Self::Transferred => "transferred",
+            Self::CarrierLost => "carrier-lost",
+            Self::ModelLost => "model-lost",
+            Self::Drained => "drained",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 impl Event {
     /// About what it holds on the heap, in bytes.
     #[must_use]

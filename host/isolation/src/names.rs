@@ -1,6 +1,6 @@
 //! Events and actions by their names in the contract, and as JSON to be matched and shown.
 
-use cordboard_call::contract::{Action, Ended, HangUpWhen};
+use cordboard_call::contract::{Action, HangUpWhen};
 use serde_json::{Value, json};
 
 /// Bytes of the line in a millisecond: mu-law at 8 kHz.
@@ -50,18 +50,4 @@ pub(crate) fn action_json(action: &Action) -> Value {
 /// Text that should be JSON, as JSON; as a text where it is none.
 pub(crate) fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| json!(text))
-}
-
-/// How a call ended, as `wit/tenant.wit` names it.
-pub(crate) fn ended_name(why: Ended) -> &'static str {
-    match why {
-        Ended::CallerHungUp => "caller-hung-up",
-        Ended::TenantHungUp => "tenant-hung-up",
-        Ended::OperatorHungUp => "operator-hung-up",
-        Ended::Transferred => "transferred",
-        Ended::CarrierLost => "carrier-lost",
-        Ended::ModelLost => "model-lost",
-        Ended::Drained => "drained",
-        Ended::Failed => "failed",
-    }
 }

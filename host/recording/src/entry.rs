@@ -8,8 +8,6 @@ use std::fmt;
 use cordboard_call::contract::{Action, CallInfo, Ended, Event, Millis};
 use serde::{Deserialize, Serialize};
 
-use crate::words;
-
 /// One thing that passed the boundary of an instance, or was said about it.
 ///
 /// Instances are numbered from 0 in the order they were started. Times are milliseconds since the call began.
@@ -183,7 +181,7 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CallOver(ended) => write!(f, "the call was over ({})", words::ended(*ended)),
+            Self::CallOver(ended) => write!(f, "the call was over ({})", ended.kind()),
             Self::SlowDisk => f.write_str("the disk was too slow; the call went on"),
             Self::Full => {
                 f.write_str("the recording had reached the size it may have; the call went on")

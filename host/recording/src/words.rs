@@ -1,6 +1,6 @@
 //! Actions and events in one line each, as a person would tell them. The lines quote the call.
 
-use cordboard_call::contract::{Action, AudioFormat, Encoding, Ended, Event, HangUpWhen, Heard};
+use cordboard_call::contract::{Action, AudioFormat, Encoding, Event, HangUpWhen, Heard};
 
 use crate::compare::Ears;
 
@@ -74,22 +74,7 @@ pub fn event(event: &Event, ears: &Ears) -> String {
         }
         Event::HttpFailed(failure) => format!("{kind} {}: {}", failure.token, failure.reason),
         Event::Refused(refusal) => format!("{kind} {}: {}", refusal.action, refusal.reason),
-        Event::Ended(ended) => format!("{kind} {}", self::ended(*ended)),
-    }
-}
-
-/// The end's name as in `wit/tenant.wit`.
-#[must_use]
-pub fn ended(ended: Ended) -> &'static str {
-    match ended {
-        Ended::CallerHungUp => "caller-hung-up",
-        Ended::TenantHungUp => "tenant-hung-up",
-        Ended::OperatorHungUp => "operator-hung-up",
-        Ended::Transferred => "transferred",
-        Ended::CarrierLost => "carrier-lost",
-        Ended::ModelLost => "model-lost",
-        Ended::Drained => "drained",
-        Ended::Failed => "failed",
+        Event::Ended(ended) => format!("{kind} {}", ended.kind()),
     }
 }
 

@@ -19,7 +19,7 @@ use cordboard_wire::twilio::{FromCarrier, Track};
 use serde_json::{Value, json};
 
 use crate::bench::Bench;
-use crate::names::{LINE_BYTES_PER_MS, action_json, ended_name, read};
+use crate::names::{LINE_BYTES_PER_MS, action_json, read};
 use crate::scenario::{Script, Way};
 use crate::seat::{Failure, How, Manner, Meter, Seat};
 use model::ModelSide;
@@ -310,7 +310,7 @@ impl<'a> World<'a> {
             }
             Output::Note(note) => self.note(&note),
             Output::Ended(summary) => {
-                let value = json!({"reason": ended_name(summary.reason), "detail": summary.detail});
+                let value = json!({"reason": summary.reason.kind(), "detail": summary.detail});
                 self.record(Kind::Ends, value);
                 self.is_line_up = false;
                 self.summary = Some(summary);
