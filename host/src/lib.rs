@@ -4,36 +4,27 @@
 //! What a call does is decided in [`cordboard_call`], what is on the wire in [`cordboard_wire`], what a
 //! tenant may do in [`cordboard_tenant`].
 //!
-//! A call's way through it: [`webhook`] answers the carrier and promises a stream, [`call_task`] runs
-//! the call when that stream comes, and [`gateway`] is what calls share. [`RealtimeConnection`] is the
+//! A call's way through it: [`twilio::webhook`] answers the carrier and promises a stream, `calls` runs
+//! the call when that stream comes, and [`shared`] is what calls share. [`RealtimeConnection`] is the
 //! model's side for programs without a telephone.
 
 pub mod admin;
-mod admission;
-mod call_task;
+mod audit;
+mod calls;
 pub mod cli;
 pub mod config;
 mod demo;
 pub mod doctor;
-pub mod gateway;
-mod health;
-mod listen;
 mod metrics;
 pub mod model;
+pub mod net;
 mod new;
-mod operator_cli;
-pub mod outbound_http;
 pub mod recorder;
-mod recordings_cli;
 pub mod replay;
-pub mod rest;
-mod run_wasm;
+pub mod rollout;
 pub mod secret;
 pub mod serve;
-mod shadow;
-pub mod socket;
-mod test_tenant;
-pub mod tls;
-mod webhook;
+pub mod shared;
+pub mod twilio;
 
 pub use model::RealtimeConnection;

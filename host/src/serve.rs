@@ -16,9 +16,9 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::config::Config;
-use crate::gateway::Gateway;
-use crate::listen;
-use crate::webhook;
+use crate::net::listen;
+use crate::shared::gateway::Gateway;
+use crate::twilio::webhook;
 
 /// How often promises whose stream never came are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ pub async fn serve(config: Config, watch: Watch) -> anyhow::Result<()> {
     info!(
         listen = %listener.local_addr().unwrap_or(listen),
         public_url = gateway.origin.as_ref().map(|origin| origin.http("")),
-        tenants = gateway.tenants.lines().count(),
+        tenants = gateway.tenants.deployments().count(),
         model = gateway.model.model,
         "answering calls"
     );

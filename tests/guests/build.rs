@@ -1,4 +1,4 @@
-//! Compiles every guest of `vices/examples` and lists them for the tests.
+//! Compiles every guest of `misbehaving/examples` and lists them for the tests.
 
 use std::env;
 use std::fmt::Write as _;
@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 
 fn main() {
-    let guests = cordboard_guest_build::examples("cordboard-vices", Path::new("vices/examples"));
+    let guests =
+        cordboard_guest_build::examples("cordboard-misbehaving", Path::new("misbehaving/examples"));
     let mut list = String::from("/// Where the guest of this name was built.\n");
     list += "pub fn path(name: &str) -> &'static str {\n    match name {\n";
     for (name, path) in &guests {

@@ -26,7 +26,7 @@ use cordboard_audio::{
 
 const FRAMES_PER_BATCH: usize = 50;
 /// What listeners listen to: four seconds of a caller.
-const SPEECH: &[u8] = include_bytes!("../../../tests/sim/speech/caller_interruption.8k.ulaw");
+const SPEECH: &[u8] = include_bytes!("../../../host/sim/speech/caller_interruption.8k.ulaw");
 const DIRECT_UP: &str = "mu-law -> 24 kHz, flat (the default)";
 const DIRECT_DOWN: &str = "24 kHz -> mu-law, flat (the default)";
 const LINEAR_UP: &str = "mu-law -> 24 kHz, linear (baseline)";

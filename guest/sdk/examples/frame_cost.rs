@@ -30,13 +30,13 @@ fn main() {
     for (name, settings, bytes) in [("pcmu", "pcmu", 160), ("pcm16", "pcm16", 960)] {
         let mut call = ready(settings);
         let up = cost(|| drop(black_box(call.handle(1, Event::CallerAudio(vec![0x5A; 160])))));
-        let mut ears = cordboard_audio::CallerToModel::default();
+        let mut formats = cordboard_audio::CallerToModel::default();
         let alone = if bytes == 160 {
             0.0
         } else {
             cost(|| {
                 let mut out = Vec::with_capacity(960);
-                ears.process(black_box(&[0x5A; 160]), &mut out);
+                formats.process(black_box(&[0x5A; 160]), &mut out);
                 black_box(out);
             })
         };

@@ -181,7 +181,7 @@ impl Call {
         self.state.responses.created(id.clone());
         if talks_over {
             // It was asked for just before the caller began; nobody would hear its first words.
-            self.state.playback.bury(&id);
+            self.state.playback.discard(&id);
             self.state.responses.call_off();
             self.send("cancel", json!({"type": "response.cancel", "response_id": id}));
         }
@@ -280,7 +280,7 @@ impl Call {
         if let Some(active) = self.state.responses.active().map(str::to_owned)
             && !self.state.playback.is_dead(&active)
         {
-            self.state.playback.bury(&active);
+            self.state.playback.discard(&active);
             if !self.session.interrupts_response() {
                 self.send("cancel", json!({"type": "response.cancel", "response_id": active}));
             }

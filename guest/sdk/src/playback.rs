@@ -159,7 +159,7 @@ impl Playback {
     }
 
     /// Drops all that this response may still send.
-    pub(crate) fn bury(&mut self, response: &str) {
+    pub(crate) fn discard(&mut self, response: &str) {
         if response.is_empty() || self.is_dead(response) {
             return;
         }
@@ -172,7 +172,7 @@ impl Playback {
     /// Marks everything unplayed as being flushed and its responses as dead.
     pub(crate) fn flush(&mut self) {
         let responses: Vec<String> = self.items.iter().map(|item| item.response.clone()).collect();
-        responses.iter().for_each(|response| self.bury(response));
+        responses.iter().for_each(|response| self.discard(response));
         self.items.iter_mut().for_each(|item| item.flushing = true);
     }
 
@@ -382,7 +382,7 @@ mod tests {
         let mut playback = Playback::default();
         for n in 0..1_000 {
             playback.received(&format!("r{n}"), &format!("i{n}"), 0, 8);
-            playback.bury(&format!("dead{n}"));
+            playback.discard(&format!("dead{n}"));
             playback.received(&format!("dead{n}"), &format!("late{n}"), 0, 8);
         }
         assert!(playback.is_sound());

@@ -9,7 +9,7 @@ use crate::call::{Call, Carrier, Request, send_carrier};
 use crate::contract::{
     Action, Ended, Event, HangUp, HangUpWhen, HttpRequest, Publication, Timer, Transfer,
 };
-use crate::ending::{Departure, Phase};
+use crate::ending::{PendingHangUp, Phase};
 use crate::io::{Note, Now, Output, Rest, ToModel};
 
 /// What a refused action is told.
@@ -75,7 +75,8 @@ impl Call {
                 Ok(())
             }
             Action::CancelHangUp => {
-                self.departure = self.departure.filter(|departure| !departure.may_cancel);
+                self.pending_hang_up =
+                    self.pending_hang_up.filter(|pending_hang_up| !pending_hang_up.may_cancel);
                 Ok(())
             }
             Action::Transfer(transfer) => self.transfer(transfer),
@@ -169,9 +170,9 @@ impl Call {
                 let wait =
                     Now::from_millis(u64::from(deadline_ms)).min(self.limits.hang_up_wait_max);
                 let deadline = self.now + wait;
-                let departure =
-                    Departure { reason: Ended::TenantHungUp, deadline, may_cancel: true };
-                self.depart(departure, &reason);
+                let pending_hang_up =
+                    PendingHangUp { reason: Ended::TenantHungUp, deadline, may_cancel: true };
+                self.depart(pending_hang_up, &reason);
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cordboard_wire::twilio::{FromCarrier, Track};
 
 use crate::contract::{CallInfo, Ended, Event, HttpFailure, HttpResponse, Refusal, Token};
-use crate::ending::{Departure, Phase};
+use crate::ending::{PendingHangUp, Phase};
 use crate::framing::{Framing, UnsupportedFormat, pieces};
 use crate::inbound::{Arrival, Inbound};
 use crate::io::{
@@ -60,7 +60,7 @@ pub struct Call {
     pub(crate) timers: Timers,
     pub(crate) requests: Vec<Request>,
     pub(crate) publications: Rate,
-    pub(crate) departure: Option<Departure>,
+    pub(crate) pending_hang_up: Option<PendingHangUp>,
     pub(crate) is_transferring: bool,
     /// The tenant caused more events than it may; it is restarted once its answer was carried out.
     pub(crate) is_flooded: bool,
@@ -115,7 +115,7 @@ impl Call {
             timers: Timers::default(),
             requests: Vec::new(),
             publications: Rate::default(),
-            departure: None,
+            pending_hang_up: None,
             is_transferring: false,
             is_flooded: false,
             detail: String::new(),
@@ -181,7 +181,7 @@ impl Call {
                 Some(limits.call_max),
                 self.silent_at(),
             ],
-            Phase::New | Phase::Parting { .. } | Phase::Ending { .. } => [None; 6],
+            Phase::New | Phase::Closing { .. } | Phase::Ending { .. } => [None; 6],
             Phase::Over => return None,
         };
         let carrier = match self.carrier {
@@ -189,9 +189,9 @@ impl Call {
             Carrier::Streaming | Carrier::Gone => None,
         };
         let playout = self.playout.wake_at(limits).filter(|_| self.is_playing());
-        let departure = self.departure.map(|departure| departure.deadline);
+        let pending_hang_up = self.pending_hang_up.map(|pending_hang_up| pending_hang_up.deadline);
         let ending = self.phase.wake_at();
-        live.into_iter().chain([carrier, playout, departure, ending]).flatten().min()
+        live.into_iter().chain([carrier, playout, pending_hang_up, ending]).flatten().min()
     }
 
     /// Where in its life the call is.
@@ -308,7 +308,7 @@ impl Call {
         match self.phase {
             Phase::New | Phase::Live => self.restart_tenant(fault),
             // Nothing but its last words were lost.
-            Phase::Parting { .. } | Phase::Ending { .. } | Phase::Over => self.tenant.gone(),
+            Phase::Closing { .. } | Phase::Ending { .. } | Phase::Over => self.tenant.gone(),
         }
     }
 
@@ -411,7 +411,7 @@ impl Call {
             return self.end(reason, detail);
         }
         let deadline = self.now + grace.min(self.limits.hang_up_wait_max);
-        self.depart(Departure { reason, deadline, may_cancel: false }, detail);
+        self.depart(PendingHangUp { reason, deadline, may_cancel: false }, detail);
     }
 
     /// Does all that is due by now.
@@ -437,7 +437,7 @@ impl Call {
             self.is_flooded = false;
             self.restart_tenant(TenantFault::Flooded);
         }
-        if let Phase::Parting { .. } = self.phase {
+        if let Phase::Closing { .. } = self.phase {
             // The apology may have been decided on since.
             self.pump();
         }
@@ -512,7 +512,7 @@ impl Call {
     /// There is a stream to play to.
     fn is_playing(&self) -> bool {
         let may_send = matches!(self.carrier, Carrier::Streaming | Carrier::PressingKeys { .. });
-        may_send && matches!(self.phase, Phase::Live | Phase::Parting { .. })
+        may_send && matches!(self.phase, Phase::Live | Phase::Closing { .. })
     }
 
     pub(crate) fn tell_reports(&mut self, reports: Vec<Report>) {

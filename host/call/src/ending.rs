@@ -17,7 +17,7 @@ pub enum Phase {
     /// The tenant is in charge.
     Live,
     /// The apology is being played; the tenant has no say any more.
-    Parting {
+    Closing {
         /// When the call ends even if it was not heard to the end.
         until: Now,
         /// How the call will have ended.
@@ -45,7 +45,7 @@ impl Phase {
     pub(crate) fn wake_at(self) -> Option<Now> {
         match self {
             Self::New | Self::Live | Self::Over => None,
-            Self::Parting { until, .. } => Some(until),
+            Self::Closing { until, .. } => Some(until),
             Self::Ending { tenant_until, rest_until, .. } => {
                 tenant_until.into_iter().chain(rest_until).min()
             }
@@ -55,7 +55,7 @@ impl Phase {
 
 /// A hang-up that waits for what is playing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Departure {
+pub(crate) struct PendingHangUp {
     pub(crate) reason: Ended,
     pub(crate) deadline: Now,
     /// The tenant asked for it, and may think better of it.
@@ -64,10 +64,10 @@ pub(crate) struct Departure {
 
 impl Call {
     /// Ends the call once everything played was heard, or at the deadline.
-    pub(crate) fn depart(&mut self, departure: Departure, detail: &str) {
+    pub(crate) fn depart(&mut self, pending_hang_up: PendingHangUp, detail: &str) {
         // What an operator decided is not for the tenant to put off.
-        if self.departure.is_none_or(|decided| decided.may_cancel) {
-            self.departure = Some(departure);
+        if self.pending_hang_up.is_none_or(|decided| decided.may_cancel) {
+            self.pending_hang_up = Some(pending_hang_up);
             detail.clone_into(&mut self.detail);
         }
     }
@@ -77,10 +77,10 @@ impl Call {
         if !matches!(self.phase, Phase::New | Phase::Live) {
             return;
         }
-        self.note(Note::Parting { reason: detail.to_owned() });
+        self.note(Note::Closing { reason: detail.to_owned() });
         detail.clone_into(&mut self.detail);
         self.close_model();
-        self.departure = None;
+        self.pending_hang_up = None;
         let apology = Play { item: APOLOGY.to_owned(), audio: self.apology.to_vec(), last: true };
         self.playout.forget_unsent();
         let can_speak = self.carrier != Carrier::Gone && !apology.audio.is_empty();
@@ -89,7 +89,7 @@ impl Call {
         }
         let length = self.framing.time(self.apology.len() as u64);
         let until = self.now + self.playout.lead(self.now) + length + self.limits.mark_grace;
-        self.phase = Phase::Parting { until, reason };
+        self.phase = Phase::Closing { until, reason };
     }
 
     /// Ends the call now.
@@ -99,7 +99,7 @@ impl Call {
         }
         detail.clone_into(&mut self.detail);
         self.close_model();
-        self.departure = None;
+        self.pending_hang_up = None;
         let tenant_until = self.tenant.has_instance().then(|| {
             self.tenant.end(Event::Ended(reason));
             self.now + self.limits.ended_answer_max
@@ -127,7 +127,7 @@ impl Call {
                 let reason = if self.is_transferring { Ended::Transferred } else { reason };
                 self.end(reason, detail);
             }
-            (_, Phase::Parting { reason, .. }) => {
+            (_, Phase::Closing { reason, .. }) => {
                 let reason = *reason;
                 self.carrier = Carrier::Gone;
                 self.end(reason, &self.detail.clone());
@@ -149,12 +149,12 @@ impl Call {
 
     /// Takes the steps towards the end that are due.
     pub(crate) fn advance_ending(&mut self) {
-        if let (Phase::Live, Some(departure)) = (self.phase, self.departure)
-            && (self.playout.is_played_out() || departure.deadline <= self.now)
+        if let (Phase::Live, Some(pending_hang_up)) = (self.phase, self.pending_hang_up)
+            && (self.playout.is_played_out() || pending_hang_up.deadline <= self.now)
         {
-            self.end(departure.reason, &self.detail.clone());
+            self.end(pending_hang_up.reason, &self.detail.clone());
         }
-        if let Phase::Parting { until, reason } = self.phase
+        if let Phase::Closing { until, reason } = self.phase
             && (self.playout.is_played_out() || until <= self.now)
         {
             self.end(reason, &self.detail.clone());

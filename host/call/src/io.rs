@@ -289,7 +289,7 @@ pub enum Note {
     /// An input that cannot come now, for example an answer without a question: a bug in the shell.
     Unexpected(&'static str),
     /// The call is ending; the apology is played if there is one.
-    Parting {
+    Closing {
         /// Why, for the log.
         reason: String,
     },

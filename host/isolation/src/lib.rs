@@ -6,21 +6,21 @@
 //! in one thing: it counts fuel in place of CPU time, so that every figure and every verdict is the same on
 //! every machine.
 
-//! [`run`] tries a [`Bench`] and gives a [`Report`]; what can stand in a scenario file is [`scenario`].
+//! [`run`] tries a [`Runtime`] and gives a [`Report`]; what can stand in a scenario file is [`scenario`].
 
-mod bench;
+mod driver;
 mod expect;
 mod names;
 mod report;
+mod runner;
+mod runtime;
 pub mod scenario;
-mod seat;
-mod story;
 mod suite;
 mod verdict;
 mod world;
 
-pub use bench::{Bench, engine};
+pub use driver::{Meter, Tally};
 pub use report::{Case, Finding, Outcome, Report, Suite};
+pub use runtime::{Runtime, engine};
 pub use scenario::{Problem, Scenario};
-pub use seat::{Meter, Tally};
 pub use suite::{Choice, run};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cordboard_tenant::{BadAnswer, FUEL_PER_MS, Fault, TrapKind};
 
-use crate::seat::{Failure, How};
+use crate::driver::{Failure, How};
 
 /// What a trap's message holds when the guest said something on standard error before.
 const LAST_WORDS: &str = "its last words: ";

@@ -9,13 +9,13 @@
 //!
 //! ```
 //! use cordboard_call::contract::{Action, AudioFormat, Encoding, Play};
-//! use cordboard_recording::compare::{Ears, compare};
+//! use cordboard_recording::compare::{AudioFormats, compare};
 //!
-//! let ears = Ears::new(AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8000, channels: 1 });
+//! let formats = AudioFormats::new(AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8000, channels: 1 });
 //! let hello = |last| Action::Play(Play { item: "greeting".into(), audio: vec![0x8f; 160], last });
-//! assert!(compare(&[hello(true)], &[hello(true)], &ears).is_identical());
+//! assert!(compare(&[hello(true)], &[hello(true)], &formats).is_identical());
 //!
-//! let comparison = compare(&[hello(true)], &[hello(false), Action::Flush], &ears);
+//! let comparison = compare(&[hello(true)], &[hello(false), Action::Flush], &formats);
 //! assert_eq!(comparison.differences.len(), 2);
 //! println!("{}", comparison.table(["recorded", "replayed"]));
 //! ```
@@ -33,16 +33,16 @@ pub use audio::AudioDifference;
 pub(crate) use audio::{alaw, mulaw};
 pub use json::{JsonDifference, PATHS_MAX};
 
-use crate::words;
+use crate::describe;
 
 /// How to hear the audio in a call's actions, which do not say it themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ears {
+pub struct AudioFormats {
     to_caller: AudioFormat,
     to_model: AudioFormat,
 }
 
-impl Ears {
+impl AudioFormats {
     /// For a call of which nothing is known: mu-law at 8 kHz.
     pub const TELEPHONE: Self = Self {
         to_caller: AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8_000, channels: 1 },
@@ -152,7 +152,7 @@ impl Comparison {
     #[must_use]
     pub fn table(&self, headings: [&str; 2]) -> String {
         let row = |left: &str, right: &str| {
-            let (left, right) = (words::cut(left, COLUMN), words::cut(right, COLUMN));
+            let (left, right) = (describe::cut(left, COLUMN), describe::cut(right, COLUMN));
             let pad = COLUMN - left.chars().count();
             format!("{left}{:pad$} | {right}\n", "")
         };
@@ -161,7 +161,7 @@ impl Comparison {
             let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
             text += &row(&side(&difference.original), &side(&difference.other));
             for line in difference.how.to_string().lines() {
-                text += &format!("    {}\n", words::cut(line, 2 * COLUMN));
+                text += &format!("    {}\n", describe::cut(line, 2 * COLUMN));
             }
         }
         text
@@ -185,7 +185,7 @@ impl fmt::Display for How {
 
 /// Lays the other answer beside the original.
 #[must_use]
-pub fn compare(original: &[Action], other: &[Action], ears: &Ears) -> Comparison {
+pub fn compare(original: &[Action], other: &[Action], formats: &AudioFormats) -> Comparison {
     if original == other {
         return Comparison::default();
     }
@@ -193,11 +193,11 @@ pub fn compare(original: &[Action], other: &[Action], ears: &Ears) -> Comparison
     for pair in align::align(original, other) {
         let (kind, how) = match pair {
             (Some(one), Some(two)) if one == two => continue,
-            (Some(one), Some(two)) => (one.kind(), how(one, two, ears)),
+            (Some(one), Some(two)) => (one.kind(), how(one, two, formats)),
             (Some(action), None) | (None, Some(action)) => (action.kind(), How::OneSided),
             (None, None) => continue,
         };
-        let line = |action: Option<&Action>| action.map(|action| words::action(action, ears));
+        let line = |action: Option<&Action>| action.map(|action| describe::action(action, formats));
         let (original, other) = (line(pair.0), line(pair.1));
         differences.push(Difference { kind, original, other, how });
     }
@@ -205,7 +205,7 @@ pub fn compare(original: &[Action], other: &[Action], ears: &Ears) -> Comparison
 }
 
 /// How two actions of one kind differ that are not equal.
-fn how(one: &Action, two: &Action, ears: &Ears) -> How {
+fn how(one: &Action, two: &Action, formats: &AudioFormats) -> How {
     let audio = |one, two, format: AudioFormat| {
         if one == two {
             How::Fields
@@ -214,8 +214,8 @@ fn how(one: &Action, two: &Action, ears: &Ears) -> How {
         }
     };
     match (one, two) {
-        (Action::Play(one), Action::Play(two)) => audio(&one.audio, &two.audio, ears.to_caller),
-        (Action::ModelAudio(one), Action::ModelAudio(two)) => audio(one, two, ears.to_model),
+        (Action::Play(one), Action::Play(two)) => audio(&one.audio, &two.audio, formats.to_caller),
+        (Action::ModelAudio(one), Action::ModelAudio(two)) => audio(one, two, formats.to_model),
         (Action::ModelEvent(one), Action::ModelEvent(two)) => json::how(one, two),
         (Action::Publish(one), Action::Publish(two)) if one.topic == two.topic => {
             json::how(&one.json, &two.json)

@@ -7,7 +7,7 @@
 use cordboard_call::contract::{Action, AudioFormat, Encoding, Event, Millis};
 
 use crate::compare::{alaw, mulaw};
-use crate::lives::Turn;
+use crate::instance_trace::Turn;
 
 /// Both voices of a call, from its beginning, at the carrier's rate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -16,19 +16,19 @@
 
 mod chunks;
 pub mod compare;
+pub mod describe;
 mod entry;
 mod hearing;
-mod lives;
+mod instance_trace;
 mod read;
 mod redaction;
 mod timeline;
 mod transcript;
-pub mod words;
 
 pub use chunks::{CHUNK_BYTES_MAX, CHUNK_MS, Chunk, Chunks, pack_end};
 pub use entry::{Bounds, Bytes, End, Entry, Failure, Why};
 pub use hearing::{Hearing, Item};
-pub use lives::{Life, Start, Step, Turn, lives, turns};
+pub use instance_trace::{InstanceTrace, Start, Step, Turn, instance_traces, turns};
 pub use read::{Header, Recording, Tail, Unreadable};
 pub use redaction::Redaction;
 pub use timeline::{Moment, timeline};

@@ -3,9 +3,9 @@
 use cordboard_call::contract::{Action, Event, Millis};
 use serde::Serialize;
 
-use crate::compare::Ears;
+use crate::compare::AudioFormats;
+use crate::describe;
 use crate::entry::{Bytes, Entry};
-use crate::words;
 
 /// One line of a timeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,7 +35,7 @@ impl Moment {
 
 /// The lines of a recording, in its order.
 pub fn timeline<'a>(entries: &'a [Entry<'a>]) -> impl Iterator<Item = Moment> + 'a {
-    let (mut now, mut seated, mut ears) = (0, None, Ears::TELEPHONE);
+    let (mut now, mut seated, mut formats) = (0, None, AudioFormats::TELEPHONE);
     entries.iter().flat_map(move |entry| {
         let instance = entry.instance();
         now = entry.now().unwrap_or(now);
@@ -53,7 +53,7 @@ pub fn timeline<'a>(entries: &'a [Entry<'a>]) -> impl Iterator<Item = Moment> + 
             }
             Entry::Seated { .. } => vec![moment("seat", None, "its answers count now".to_owned())],
             Entry::Loaded { info, state, answer, .. } => {
-                ears = Ears::new(info.format);
+                formats = AudioFormats::new(info.format);
                 let came = match answer {
                     Ok(Ok(())) => "taken".to_owned(),
                     Ok(Err(refusal)) => format!("refused: {refusal}"),
@@ -63,9 +63,9 @@ pub fn timeline<'a>(entries: &'a [Entry<'a>]) -> impl Iterator<Item = Moment> + 
             }
             Entry::Asked { event, .. } => {
                 if let Event::Started(info) = &**event {
-                    ears = Ears::new(info.format);
+                    formats = AudioFormats::new(info.format);
                 }
-                vec![moment("event", Some(event.kind()), words::event(event, &ears))]
+                vec![moment("event", Some(event.kind()), describe::event(event, &formats))]
             }
             Entry::Answered { answer: Err(failure), .. } => {
                 vec![moment("failure", None, failure.to_string())]
@@ -73,10 +73,10 @@ pub fn timeline<'a>(entries: &'a [Entry<'a>]) -> impl Iterator<Item = Moment> + 
             Entry::Answered { answer: Ok(actions), .. } => {
                 let line = |action: &Action| {
                     let kind = Some(action.kind());
-                    moment("action", kind, words::action(action, &ears))
+                    moment("action", kind, describe::action(action, &formats))
                 };
                 let moments = actions.iter().map(line).collect();
-                ears.follow(actions);
+                formats.follow(actions);
                 moments
             }
             Entry::Saved { answer, .. } => {

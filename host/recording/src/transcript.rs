@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::hearing::Hearing;
-use crate::lives::Turn;
+use crate::instance_trace::Turn;
 
 /// What was said, in the order it began.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

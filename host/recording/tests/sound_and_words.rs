@@ -6,7 +6,8 @@ use cordboard_call::contract::{
     Action, AudioFormat, CallInfo, Direction, Encoding, Event, Play, Publication,
 };
 use cordboard_recording::{
-    Bounds, Bytes, Entry, Failure, Hearing, Speaker, Step, Transcript, lives, timeline, turns,
+    Bounds, Bytes, Entry, Failure, Hearing, Speaker, Step, Transcript, instance_traces, timeline,
+    turns,
 };
 
 #[test]
@@ -70,9 +71,9 @@ fn only_answers_that_counted_are_heard() {
     assert_eq!(turns(&call.entries).len(), 3, "`started`, and the two timers once each");
     let names: Vec<_> = call.heard().items.into_iter().map(|item| item.name).collect();
     assert_eq!(names, ["a", "b"]);
-    let lives = lives(&call.entries);
-    assert_eq!((lives[0].steps.len(), lives[1].steps.len()), (3, 2));
-    assert!(matches!(lives[0].steps[2], Step::Asked { answer: Some(Err(_)), .. }));
+    let traces = instance_traces(&call.entries);
+    assert_eq!((traces[0].steps.len(), traces[1].steps.len()), (3, 2));
+    assert!(matches!(traces[0].steps[2], Step::Asked { answer: Some(Err(_)), .. }));
 }
 
 #[test]

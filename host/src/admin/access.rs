@@ -1,6 +1,6 @@
 //! Who asks, and what they may touch.
 
-use cordboard_tenant::shelf::Digest;
+use cordboard_tenant::version_store::Digest;
 use subtle::ConstantTimeEq as _;
 
 use crate::config::AdminToken;

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::access::{Operator, Scope};
 use super::{Admin, Answer, Body, read};
 use crate::admin::problem::Problem;
-use crate::gateway::Order;
+use crate::shared::gateway::CallCommand;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +27,7 @@ pub(super) async fn calls(
     Query(which): Query<Which>,
 ) -> Answer {
     if let Some(tenant) = &which.tenant {
-        admin.line(&operator, tenant)?;
+        admin.deployment(&operator, tenant)?;
     }
     let wanted = |tenant: &str| which.tenant.as_deref().is_none_or(|only| only == tenant);
     let mut calls = admin.gateway.calls();
@@ -57,7 +57,7 @@ pub(super) async fn hang_up(
     let details = json!({ "call": call });
     admin
         .audited(&operator, &tenant, "hang-up", details, async move {
-            ordered(gateway.order(&call, Order::HangUp), &call)?;
+            commanded(gateway.command(&call, CallCommand::HangUp), &call)?;
             Ok(json!({ "call": call, "ordered": "hang-up" }))
         })
         .await
@@ -77,7 +77,7 @@ pub(super) async fn command(
     let details = json!({ "call": call });
     admin
         .audited(&operator, &tenant, "command", details, async move {
-            ordered(gateway.order(&call, Order::Command(command.to_string())), &call)?;
+            commanded(gateway.command(&call, CallCommand::Command(command.to_string())), &call)?;
             Ok(json!({ "call": call, "ordered": "command" }))
         })
         .await
@@ -122,10 +122,10 @@ fn tenant_of(admin: &Admin, operator: &Operator, call: &str) -> Result<String, P
     tenant.ok_or_else(|| Problem::no_call(call))
 }
 
-fn ordered(taken: bool, call: &str) -> Result<(), Problem> {
+fn commanded(taken: bool, call: &str) -> Result<(), Problem> {
     if taken {
         return Ok(());
     }
-    let message = format!("call {call} has ended, or has too many orders waiting; try again");
+    let message = format!("call {call} has ended, or has too many commands waiting; try again");
     Err(Problem::new(StatusCode::CONFLICT, "not-taken", message))
 }

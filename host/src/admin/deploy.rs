@@ -8,41 +8,47 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest as _, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use cordboard_tenant::shelf::limits::COMPONENT_BYTES_MAX;
-use cordboard_tenant::shelf::{
-    Candidate, Changed, Entry, Force, Part, Policy, Refused, Registry, Share, Staged, VersionName,
+use cordboard_tenant::version_store::limits::COMPONENT_BYTES_MAX;
+use cordboard_tenant::version_store::{
+    Candidate, Changed, Entry, Force, Part, Policy, Refused, ReleaseState, Share, Staged,
+    VersionName,
 };
-use cordboard_tenant::{Digest, Line, rehearse};
+use cordboard_tenant::{Deployment, Digest, rehearse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::Operator;
 use super::problem::Problem;
 use super::{Admin, Answer, Body, blocking, read, taken};
-use crate::gateway::{Gateway, Migration};
+use crate::rollout::migration::Migration;
+use crate::shared::gateway::Gateway;
 
 /// The tenants this operator may see.
 pub(super) async fn tenants(
     State(admin): State<Arc<Admin>>,
     Extension(operator): Extension<Operator>,
 ) -> Answer {
-    let lines = admin.gateway.tenants.lines().filter(|line| operator.may_touch(line.id().as_str()));
-    let tenants: Vec<Value> = lines.map(|line| summary(line)).collect();
+    let deployments = admin
+        .gateway
+        .tenants
+        .deployments()
+        .filter(|deployment| operator.may_touch(deployment.id().as_str()));
+    let tenants: Vec<Value> = deployments.map(|deployment| summary(deployment)).collect();
     Ok(Json(json!({ "tenants": tenants })))
 }
 
-/// A tenant's versions. The shelf is read again first, so this is also how a repair by hand is taken up.
+/// A tenant's versions. The store is read again first, so this is also how a repair by hand is taken up.
 pub(super) async fn versions(
     State(admin): State<Arc<Admin>>,
     Extension(operator): Extension<Operator>,
     Path(tenant): Path<String>,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
-    let fresh = Arc::clone(&line);
-    let registry = blocking(move || fresh.reread()).await??;
+    let deployment = admin.deployment(&operator, &tenant)?;
+    let fresh = Arc::clone(&deployment);
+    let releases = blocking(move || fresh.reread()).await??;
     let versions: Vec<Value> =
-        registry.entries().iter().map(|entry| shown(entry, &registry)).collect();
-    let mut answer = summary(&line);
+        releases.entries().iter().map(|entry| shown(entry, &releases)).collect();
+    let mut answer = summary(&deployment);
     answer["versions"] = versions.into();
     Ok(Json(answer))
 }
@@ -51,7 +57,7 @@ pub(super) async fn versions(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 enum Then {
-    /// It stands on the shelf.
+    /// It stands in the store.
     #[default]
     Stage,
     /// It answers all new calls.
@@ -75,7 +81,7 @@ pub(super) struct DeployQuery {
     note: String,
 }
 
-/// Takes a component, vets and compiles it, rehearses a call with it, and puts it on the shelf; then it is
+/// Takes a component, vets and compiles it, rehearses a call with it, and puts it in the store; then it is
 /// active, a canary, or waits.
 pub(super) async fn deploy(
     State(admin): State<Arc<Admin>>,
@@ -84,7 +90,7 @@ pub(super) async fn deploy(
     query: Result<Query<DeployQuery>, QueryRejection>,
     request: Request,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
+    let deployment = admin.deployment(&operator, &tenant)?;
     let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let share = match (query.then, query.percent) {
         (Then::Canary, Some(percent)) => Some(share(percent)?),
@@ -123,11 +129,11 @@ pub(super) async fn deploy(
     let force = if query.force { Force::Yes } else { Force::No };
     let work = async move {
         let began = Instant::now();
-        let deployed = Deployed::put_on_the_shelf(&line, component, by, query.note).await?;
+        let deployed = Deployed::store(&deployment, component, by, query.note).await?;
         let Deployed { staged, has_handover, compiled_in, rehearsed } = deployed;
         let name = staged.name();
         let mut answer = json!({
-            "tenant": line.id().as_str(),
+            "tenant": deployment.id().as_str(),
             "version": name.to_string(),
             "new": matches!(staged, Staged::New(_)),
             "has_handover": has_handover,
@@ -137,22 +143,23 @@ pub(super) async fn deploy(
         match (query.then, share) {
             (Then::Stage, _) => {}
             (Then::Canary, Some(share)) => {
-                change(&line, move |registry| registry.candidate(name, share, force)).await?;
-                gateway.acquit(line.id().as_str(), name);
+                change(&deployment, move |releases| releases.candidate(name, share, force)).await?;
+                gateway.reset_health(deployment.id().as_str(), name);
             }
             (Then::Shadow, Some(share)) => {
-                change(&line, move |registry| registry.cast_shadow(name, share)).await?;
+                change(&deployment, move |releases| releases.cast_shadow(name, share)).await?;
             }
             (Then::Activate | Then::Canary | Then::Shadow, _) => {
-                let changed = change(&line, move |registry| registry.activate(name, force)).await?;
+                let changed =
+                    change(&deployment, move |releases| releases.activate(name, force)).await?;
                 answer["live_in_ms"] = millis(began.elapsed()).into();
-                gateway.acquit(line.id().as_str(), name);
+                gateway.reset_health(deployment.id().as_str(), name);
                 if migrates(running, &changed) {
-                    answer["migration"] = migrate_all(&gateway, &line, None).await?;
+                    answer["migration"] = migrate_all(&gateway, &deployment, None).await?;
                 }
             }
         }
-        answer["part"] = part(&line.outlook().registry, name);
+        answer["part"] = part(&deployment.status().releases, name);
         Ok(answer)
     };
     admin.audited(&operator, &tenant, "deploy", details, work).await
@@ -161,7 +168,7 @@ pub(super) async fn deploy(
 /// For a whole component to arrive. Two uploads at once are taken, so a slow one is in everybody's way.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(120);
 
-/// What came of putting a component on the shelf.
+/// What came of putting a component in the store.
 struct Deployed {
     staged: Staged,
     has_handover: bool,
@@ -170,18 +177,18 @@ struct Deployed {
 }
 
 impl Deployed {
-    async fn put_on_the_shelf(
-        line: &Arc<Line>,
+    async fn store(
+        deployment: &Arc<Deployment>,
         component: Bytes,
         by: String,
         note: String,
     ) -> Result<Self, Problem> {
         let began = Instant::now();
-        let (trying, bytes) = (Arc::clone(line), component.clone());
+        let (trying, bytes) = (Arc::clone(deployment), component.clone());
         let version = Arc::new(blocking(move || trying.try_out(&bytes)).await??);
         let compiled_in = began.elapsed();
         let rehearsed = Box::pin(rehearse(&version)).await?.took;
-        let (staging, tried) = (Arc::clone(line), Arc::clone(&version));
+        let (staging, tried) = (Arc::clone(deployment), Arc::clone(&version));
         let staged = blocking(move || staging.stage(&tried, &component, &by, &note)).await??;
         let has_handover = version.component.has_handover();
         Ok(Self { staged, has_handover, compiled_in, rehearsed })
@@ -197,21 +204,21 @@ struct Activate {
     running: Option<String>,
 }
 
-/// Gives a version on the shelf all new calls.
+/// Gives a version in the store all new calls.
 pub(super) async fn activate(
     State(admin): State<Arc<Admin>>,
     Extension(operator): Extension<Operator>,
     Path(tenant): Path<String>,
     body: Body,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
+    let deployment = admin.deployment(&operator, &tenant)?;
     let Activate { version, force, running: then } = read(body)?;
     let (name, then) = (named(&version)?, running(then.as_deref())?);
     let details =
         json!({ "version": version, "force": force, "running": then.map(|it| it.to_string()) });
     let force = if force { Force::Yes } else { Force::No };
     let gateway = Arc::clone(&admin.gateway);
-    let work = switch(gateway, line, then, move |registry| registry.activate(name, force));
+    let work = switch(gateway, deployment, then, move |releases| releases.activate(name, force));
     admin.audited(&operator, &tenant, "activate", details, work).await
 }
 
@@ -224,23 +231,23 @@ struct Canary {
     force: bool,
 }
 
-/// Gives a version on the shelf a share of the new calls.
+/// Gives a version in the store a share of the new calls.
 pub(super) async fn canary(
     State(admin): State<Arc<Admin>>,
     Extension(operator): Extension<Operator>,
     Path(tenant): Path<String>,
     body: Body,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
+    let deployment = admin.deployment(&operator, &tenant)?;
     let Canary { version, percent, force } = read(body)?;
     let (name, share) = (named(&version)?, share(percent)?);
     let details = json!({ "version": version, "percent": percent, "force": force });
     let force = if force { Force::Yes } else { Force::No };
     let gateway = Arc::clone(&admin.gateway);
     let work = async move {
-        change(&line, move |registry| registry.candidate(name, share, force)).await?;
-        gateway.acquit(line.id().as_str(), name);
-        Ok(summary(&line))
+        change(&deployment, move |releases| releases.candidate(name, share, force)).await?;
+        gateway.reset_health(deployment.id().as_str(), name);
+        Ok(summary(&deployment))
     };
     admin.audited(&operator, &tenant, "canary", details, work).await
 }
@@ -258,10 +265,10 @@ pub(super) async fn promote(
     Path(tenant): Path<String>,
     body: Body,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
+    let deployment = admin.deployment(&operator, &tenant)?;
     let Promote { running: then } = read(body)?;
     let then = running(then.as_deref())?;
-    let work = switch(Arc::clone(&admin.gateway), line, then, Registry::promote);
+    let work = switch(Arc::clone(&admin.gateway), deployment, then, ReleaseState::promote);
     admin.audited(&operator, &tenant, "promote", json!({}), work).await
 }
 
@@ -282,7 +289,7 @@ pub(super) async fn rollback(
     Path(tenant): Path<String>,
     body: Body,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
+    let deployment = admin.deployment(&operator, &tenant)?;
     let Rollback { version, reason, running: then } = read(body)?;
     let expected = version.as_deref().map(named).transpose()?;
     let then = running(then.as_deref())?.or(Some(Policy::Migrate));
@@ -290,16 +297,16 @@ pub(super) async fn rollback(
     let details = json!({ "version": version, "reason": reason });
     let gateway = Arc::clone(&admin.gateway);
     let work = async move {
-        let changed = change(&line, move |registry| match expected {
-            Some(version) => registry.rollback_of(version, &reason),
-            None => registry.rollback(&reason),
+        let changed = change(&deployment, move |releases| match expected {
+            Some(version) => releases.rollback_of(version, &reason),
+            None => releases.rollback(&reason),
         });
         let changed = changed.await?;
-        let mut answer = summary(&line);
+        let mut answer = summary(&deployment);
         answer["before"] = named_or_null(changed.before.active());
         if migrates(then, &changed) {
             let taken_back = changed.before.latest_step();
-            answer["migration"] = migrate_all(&gateway, &line, taken_back).await?;
+            answer["migration"] = migrate_all(&gateway, &deployment, taken_back).await?;
         }
         Ok(answer)
     };
@@ -312,11 +319,11 @@ pub(super) async fn migrate(
     Extension(operator): Extension<Operator>,
     Path(tenant): Path<String>,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
+    let deployment = admin.deployment(&operator, &tenant)?;
     let gateway = Arc::clone(&admin.gateway);
     let work = async move {
-        let mut answer = summary(&line);
-        answer["migration"] = migrate_all(&gateway, &line, None).await?;
+        let mut answer = summary(&deployment);
+        answer["migration"] = migrate_all(&gateway, &deployment, None).await?;
         Ok(answer)
     };
     admin.audited(&operator, &tenant, "migrate", json!({}), work).await
@@ -335,13 +342,13 @@ pub(super) async fn policy(
     Path(tenant): Path<String>,
     body: Body,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
+    let deployment = admin.deployment(&operator, &tenant)?;
     let SetPolicy { policy } = read(body)?;
     let wanted: Policy = parsed(&policy)?;
     let details = json!({ "policy": policy });
     let work = async move {
-        change(&line, move |registry| Ok(registry.set_policy(wanted))).await?;
-        Ok(summary(&line))
+        change(&deployment, move |releases| Ok(releases.set_policy(wanted))).await?;
+        Ok(summary(&deployment))
     };
     admin.audited(&operator, &tenant, "policy", details, work).await
 }
@@ -352,19 +359,19 @@ struct Retire {
     version: String,
 }
 
-/// Takes a version off the shelf.
+/// Takes a version off the store.
 pub(super) async fn retire(
     State(admin): State<Arc<Admin>>,
     Extension(operator): Extension<Operator>,
     Path(tenant): Path<String>,
     body: Body,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
+    let deployment = admin.deployment(&operator, &tenant)?;
     let Retire { version } = read(body)?;
     let name = named(&version)?;
     let work = async move {
-        change(&line, move |registry| registry.retire(name)).await?;
-        Ok(summary(&line))
+        change(&deployment, move |releases| releases.retire(name)).await?;
+        Ok(summary(&deployment))
     };
     admin.audited(&operator, &tenant, "retire", json!({ "version": version }), work).await
 }
@@ -372,29 +379,29 @@ pub(super) async fn retire(
 /// Changes which version is active, and moves the running calls if they are to move.
 async fn switch(
     gateway: Arc<Gateway>,
-    line: Arc<Line>,
+    deployment: Arc<Deployment>,
     then: Option<Policy>,
-    rule: impl Fn(&Registry) -> Result<Registry, Refused> + Send + 'static,
+    rule: impl Fn(&ReleaseState) -> Result<ReleaseState, Refused> + Send + 'static,
 ) -> Result<Value, Problem> {
-    let changed = change(&line, rule).await?;
+    let changed = change(&deployment, rule).await?;
     // Whoever activates a version knows what it did before.
     if let Some(active) = changed.after.active() {
-        gateway.acquit(line.id().as_str(), active);
+        gateway.reset_health(deployment.id().as_str(), active);
     }
-    let mut answer = summary(&line);
+    let mut answer = summary(&deployment);
     answer["before"] = named_or_null(changed.before.active());
     if migrates(then, &changed) {
-        answer["migration"] = migrate_all(&gateway, &line, None).await?;
+        answer["migration"] = migrate_all(&gateway, &deployment, None).await?;
     }
     Ok(answer)
 }
 
 pub(super) async fn change(
-    line: &Arc<Line>,
-    rule: impl Fn(&Registry) -> Result<Registry, Refused> + Send + 'static,
+    deployment: &Arc<Deployment>,
+    rule: impl Fn(&ReleaseState) -> Result<ReleaseState, Refused> + Send + 'static,
 ) -> Result<Changed, Problem> {
-    let line = Arc::clone(line);
-    Ok(blocking(move || line.change(rule)).await??)
+    let deployment = Arc::clone(deployment);
+    Ok(blocking(move || deployment.change(rule)).await??)
 }
 
 /// What was asked for this time, else what the tenant's policy says.
@@ -402,22 +409,22 @@ fn migrates(asked: Option<Policy>, changed: &Changed) -> bool {
     asked.unwrap_or(changed.after.policy()) == Policy::Migrate
 }
 
-/// Moves every running call of a line to the active version, and says what came of it.
+/// Moves every running call of a deployment to the active version, and says what came of it.
 /// Those that `from` answers, where it is given.
 pub(super) async fn migrate_all(
     gateway: &Arc<Gateway>,
-    line: &Line,
+    deployment: &Deployment,
     from: Option<VersionName>,
 ) -> Result<Value, Problem> {
-    let (to, began) = (line.active(), Instant::now());
+    let (to, began) = (deployment.active(), Instant::now());
     let from = from.map(|from| from.to_string());
-    let outcomes = gateway.migrate(line, from.as_deref()).await;
+    let outcomes = gateway.migrate(deployment, from.as_deref()).await;
     let took = began.elapsed();
     let (mut pauses, mut stayed, mut ended) = (Vec::new(), Vec::new(), 0_usize);
     for (call, outcome) in outcomes {
         match outcome {
             Migration::Moved { pause } => pauses.push(pause),
-            Migration::Stayed { reason } => stayed.push(json!({ "call": call, "reason": reason })),
+            Migration::Failed { reason } => stayed.push(json!({ "call": call, "reason": reason })),
             Migration::Ended => ended += 1,
         }
     }
@@ -436,27 +443,27 @@ pub(super) async fn migrate_all(
     }))
 }
 
-pub(super) fn summary(line: &Line) -> Value {
-    let outlook = line.outlook();
-    let registry = &outlook.registry;
+pub(super) fn summary(deployment: &Deployment) -> Value {
+    let status = deployment.status();
+    let releases = &status.releases;
     let trial = |trial: Candidate| json!({ "version": trial.version.to_string(), "percent": trial.share.as_percent() });
-    let (canary, shadow) = (registry.on_trial().map(trial), registry.shadow().map(trial));
+    let (canary, shadow) = (releases.on_trial().map(trial), releases.shadow().map(trial));
     json!({
-        "tenant": line.id().as_str(),
-        "active": outlook.active,
-        "previous": named_or_null(registry.previous()),
+        "tenant": deployment.id().as_str(),
+        "active": status.active,
+        "previous": named_or_null(releases.previous()),
         "canary": canary,
         "shadow": shadow,
-        "policy": registry.policy().to_string(),
-        "versions": registry.entries().len(),
-        "calls": line.live_calls(),
+        "policy": releases.policy().to_string(),
+        "versions": releases.entries().len(),
+        "calls": deployment.live_calls(),
     })
 }
 
-fn shown(entry: &Entry, registry: &Registry) -> Value {
+fn shown(entry: &Entry, releases: &ReleaseState) -> Value {
     json!({
         "version": entry.name.to_string(),
-        "part": part(registry, entry.name),
+        "part": part(releases, entry.name),
         "component_sha256": entry.component.to_string(),
         "settings_sha256": entry.settings.to_string(),
         "when": entry.when.to_string(),
@@ -466,8 +473,8 @@ fn shown(entry: &Entry, registry: &Registry) -> Value {
     })
 }
 
-fn part(registry: &Registry, version: VersionName) -> Value {
-    registry.part_of(version).map_or(Value::Null, |part: Part| part.to_string().into())
+fn part(releases: &ReleaseState, version: VersionName) -> Value {
+    releases.part_of(version).map_or(Value::Null, |part: Part| part.to_string().into())
 }
 
 fn named_or_null(version: Option<VersionName>) -> Value {

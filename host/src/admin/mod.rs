@@ -1,14 +1,13 @@
 //! The operators' interface: JSON over HTTP on an address of its own.
 //!
 //! **One rule: what was asked is written down before it is done, done whole or not at all, and answered with
-//! what came of it.** The words are those of the command line (`crate::operator_cli`), and
+//! what came of it.** The words are those of the command line (`crate::cli::operator`), and
 //! `openapi.json`, served at `/openapi.json`, describes them.
 //!
 //! [`access`] knows who asks, [`deploy`] changes versions, [`calls`] looks after live calls, [`audit`] writes
 //! down, [`problem`] refuses in sentences, [`watch`] deploys what changes on disk.
 
 mod access;
-mod audit;
 mod calls;
 mod deploy;
 mod problem;
@@ -28,15 +27,15 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use cordboard_tenant::Line;
-use cordboard_tenant::shelf::limits::COMPONENT_BYTES_MAX;
+use cordboard_tenant::Deployment;
+use cordboard_tenant::version_store::limits::COMPONENT_BYTES_MAX;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::gateway::Gateway;
+use crate::audit::Audit;
+use crate::shared::gateway::Gateway;
 use access::{Operator, Tokens};
-pub(crate) use audit::Audit;
 use problem::Problem;
 pub use watch::watch;
 
@@ -112,14 +111,14 @@ impl Admin {
             .with_state(self)
     }
 
-    /// The line of a tenant that this operator may touch. A foreign tenant is refused before it is looked
+    /// The deployment of a tenant that this operator may touch. A foreign tenant is refused before it is looked
     /// for, so that nobody learns which ones there are.
-    fn line(&self, operator: &Operator, tenant: &str) -> Result<Arc<Line>, Problem> {
+    fn deployment(&self, operator: &Operator, tenant: &str) -> Result<Arc<Deployment>, Problem> {
         if !operator.may_touch(tenant) {
             let message = format!("this token is not for tenant `{tenant}`");
             return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-tenant", message));
         }
-        self.gateway.tenants.line(tenant).cloned().ok_or_else(|| Problem::no_tenant(tenant))
+        self.gateway.tenants.deployment(tenant).cloned().ok_or_else(|| Problem::no_tenant(tenant))
     }
 
     /// Writes down what is asked, has it done to its end even if the one who asked hangs up, and writes
@@ -167,7 +166,7 @@ async fn authenticate(
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
     let Some(token) = token else {
-        let message = "show a token: `Authorization: Bearer ..` (the command line takes CORDBOARD_ADMIN_TOKEN)";
+        let message = "show a token: `Authorization: Bearer ..` (the command deployment takes CORDBOARD_ADMIN_TOKEN)";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", message));
     };
     let Some(operator) = admin.tokens.recognise(token).cloned() else {

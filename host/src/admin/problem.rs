@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use cordboard_tenant::shelf::{Refused, ShelfError};
-use cordboard_tenant::{Flaw, LineError, VetError};
+use cordboard_tenant::version_store::{Refused, VersionStoreError};
+use cordboard_tenant::{DeploymentError, Flaw, VetError};
 use serde_json::json;
 
 /// A refusal: for programs a kind, for people a sentence that says what to do instead.
@@ -58,18 +58,20 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<LineError> for Problem {
-    fn from(error: LineError) -> Self {
+impl From<DeploymentError> for Problem {
+    fn from(error: DeploymentError) -> Self {
         let message = error.to_string();
         match error {
-            LineError::Vet(error) => error.into(),
-            LineError::Shelf(error) => error.into(),
-            LineError::Flawed(flaw) => flaw.into(),
-            LineError::Terms(_) => {
+            DeploymentError::Vet(error) => error.into(),
+            DeploymentError::VersionStore(error) => error.into(),
+            DeploymentError::Flawed(flaw) => flaw.into(),
+            DeploymentError::Manifest(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "tenant-file", message)
             }
-            LineError::NoPlace => Self::new(StatusCode::CONFLICT, "no-tenants-directory", message),
-            LineError::File { .. } => Self::ours(message),
+            DeploymentError::NoCapacity => {
+                Self::new(StatusCode::CONFLICT, "no-tenants-directory", message)
+            }
+            DeploymentError::File { .. } => Self::ours(message),
         }
     }
 }
@@ -105,18 +107,20 @@ impl From<Flaw> for Problem {
     }
 }
 
-impl From<ShelfError> for Problem {
-    fn from(error: ShelfError) -> Self {
+impl From<VersionStoreError> for Problem {
+    fn from(error: VersionStoreError) -> Self {
         let message = error.to_string();
         match error {
-            ShelfError::Refused(refused) => refused.into(),
-            ShelfError::TooLarge { .. } => Self::too_large(message),
-            ShelfError::Busy { .. } => Self::new(StatusCode::CONFLICT, "busy", message),
-            ShelfError::Broken { .. } | ShelfError::Missing { .. } => {
-                Self::new(StatusCode::CONFLICT, "broken-registry", message)
+            VersionStoreError::Refused(refused) => refused.into(),
+            VersionStoreError::TooLarge { .. } => Self::too_large(message),
+            VersionStoreError::Busy { .. } => Self::new(StatusCode::CONFLICT, "busy", message),
+            VersionStoreError::Broken { .. } | VersionStoreError::Missing { .. } => {
+                Self::new(StatusCode::CONFLICT, "broken-release-state", message)
             }
-            ShelfError::Tampered { .. } => Self::new(StatusCode::CONFLICT, "tampered", message),
-            ShelfError::Disk { .. } => Self::ours(message),
+            VersionStoreError::Tampered { .. } => {
+                Self::new(StatusCode::CONFLICT, "tampered", message)
+            }
+            VersionStoreError::Disk { .. } => Self::ours(message),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::access::Operator;
 use super::deploy::{change, named, shadows_share, summary};
 use super::problem::Problem;
 use super::{Admin, Answer, Body, read};
-use crate::health::Which;
+use crate::rollout::health::Which;
 
 /// What the tenant's shadow was found to do otherwise than the version that answers. Quotes calls.
 pub(super) async fn findings(
@@ -19,9 +19,9 @@ pub(super) async fn findings(
     Extension(operator): Extension<Operator>,
     Path(tenant): Path<String>,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
-    let mut answer = summary(&line);
-    let shadow = line.outlook().registry.shadow().ok_or_else(|| {
+    let deployment = admin.deployment(&operator, &tenant)?;
+    let mut answer = summary(&deployment);
+    let shadow = deployment.status().releases.shadow().ok_or_else(|| {
         let message = format!(
             "tenant `{tenant}` has no shadow; begin one with `cordboard shadow {tenant} VERSION`"
         );
@@ -41,14 +41,14 @@ struct Cast {
     percent: Option<u8>,
 }
 
-/// Lets a version on the shelf listen to a share of the new calls, or ends that.
+/// Lets a version in the store listen to a share of the new calls, or ends that.
 pub(super) async fn cast(
     State(admin): State<Arc<Admin>>,
     Extension(operator): Extension<Operator>,
     Path(tenant): Path<String>,
     body: Body,
 ) -> Answer {
-    let line = admin.line(&operator, &tenant)?;
+    let deployment = admin.deployment(&operator, &tenant)?;
     let Cast { version, percent } = read(body)?;
     let details = json!({ "version": version, "percent": percent });
     let cast = match (version.as_deref(), percent) {
@@ -58,18 +58,18 @@ pub(super) async fn cast(
     };
     let (gateway, of) = (Arc::clone(&admin.gateway), tenant.clone());
     let work = async move {
-        let changed = change(&line, move |registry| match cast {
-            Some((version, share)) => registry.cast_shadow(version, share),
-            None => registry.end_shadow(),
+        let changed = change(&deployment, move |releases| match cast {
+            Some((version, share)) => releases.cast_shadow(version, share),
+            None => releases.end_shadow(),
         });
         let changed = changed.await?;
         let [before, after] = [&changed.before, &changed.after]
-            .map(|registry| registry.shadow().map(|shadow| shadow.version.to_string()));
+            .map(|releases| releases.shadow().map(|shadow| shadow.version.to_string()));
         // Another share of the same version goes on with the same findings.
         if let Some(version) = after.filter(|after| before.as_ref() != Some(after)) {
             gateway.shadows.forget(&Which { tenant: of, version });
         }
-        Ok::<Value, Problem>(summary(&line))
+        Ok::<Value, Problem>(summary(&deployment))
     };
     admin.audited(&operator, &tenant, "shadow", details, work).await
 }

@@ -11,104 +11,113 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::{Config, Sources};
-use crate::gateway::DEFAULT_TENANT;
+use crate::shared::gateway::DEFAULT_TENANT;
 
 #[tokio::test]
 async fn a_deployment_answers_new_calls_and_a_roll_back_brings_the_old_one_back() {
-    let desk = Desk::open().await;
-    let before = desk.answers("acme");
+    let supervisor = InstanceSupervisor::open().await;
+    let before = supervisor.answers("acme");
     let deployed =
-        desk.deploy("acme", "then=activate&note=the+second", component("two")).await.done();
+        supervisor.deploy("acme", "then=activate&note=the+second", component("two")).await.done();
     assert_eq!(deployed["version"], "v2");
     assert_eq!((&deployed["part"], &deployed["new"]), (&json!("active"), &json!(true)));
     assert!(deployed["live_in_ms"].is_u64(), "{deployed}");
-    let after = desk.answers("acme");
+    let after = supervisor.answers("acme");
     assert_ne!(before, after);
 
-    // What answered before anything was deployed is on the shelf, too.
-    let versions = desk.get("/v1/tenants/acme/versions").await.done();
+    // What answered before anything was deployed is in the store, too.
+    let versions = supervisor.get("/v1/tenants/acme/versions").await.done();
     let parts: Vec<_> =
         versions["versions"].as_array().unwrap().iter().map(|v| &v["part"]).collect();
     assert_eq!(parts, ["previous", "active"]);
     assert_eq!(versions["versions"][1]["note"], "the second");
     assert_eq!(versions["versions"][1]["by"], "admin");
 
-    let back =
-        desk.post("/v1/tenants/acme/rollback", &json!({ "reason": "it stuttered" })).await.done();
+    let back = supervisor
+        .post("/v1/tenants/acme/rollback", &json!({ "reason": "it stuttered" }))
+        .await
+        .done();
     assert_eq!((&back["active"], &back["before"]), (&json!("v1"), &json!("v2")));
-    assert_eq!(desk.answers("acme"), before);
-    let versions = desk.get("/v1/tenants/acme/versions").await.done();
+    assert_eq!(supervisor.answers("acme"), before);
+    let versions = supervisor.get("/v1/tenants/acme/versions").await.done();
     assert_eq!(versions["versions"][1]["rolled_back"], "it stuttered");
 }
 
 #[tokio::test]
 async fn a_version_that_was_rolled_back_needs_force() {
-    let desk = Desk::open().await;
-    desk.deploy("acme", "then=activate", component("two")).await.done();
-    desk.post("/v1/tenants/acme/rollback", &json!({})).await.done();
-    let refused = desk.deploy("acme", "then=activate", component("two")).await;
+    let supervisor = InstanceSupervisor::open().await;
+    supervisor.deploy("acme", "then=activate", component("two")).await.done();
+    supervisor.post("/v1/tenants/acme/rollback", &json!({})).await.done();
+    let refused = supervisor.deploy("acme", "then=activate", component("two")).await;
     assert_eq!(refused.problem(), (409, "was-rolled-back"));
     assert!(refused.body.to_string().contains("by admin"), "{}", refused.body);
-    let forced = desk.deploy("acme", "then=activate&force=true", component("two")).await.done();
+    let forced =
+        supervisor.deploy("acme", "then=activate&force=true", component("two")).await.done();
     assert_eq!((&forced["version"], &forced["new"]), (&json!("v2"), &json!(false)));
 }
 
 #[tokio::test]
 async fn a_canary_gets_its_share_until_it_is_promoted() {
-    let desk = Desk::open().await;
-    let before = desk.answers("acme");
-    let deployed = desk.deploy("acme", "then=canary&percent=10", component("two")).await.done();
+    let supervisor = InstanceSupervisor::open().await;
+    let before = supervisor.answers("acme");
+    let deployed =
+        supervisor.deploy("acme", "then=canary&percent=10", component("two")).await.done();
     assert_eq!(deployed["part"], "canary");
-    let line = desk.gateway.tenants.line("acme").unwrap();
+    let deployment = supervisor.gateway.tenants.deployment("acme").unwrap();
     let on_canary =
-        (0..1000).filter(|call| line.version_for(&format!("CA{call}")).name == "v2").count();
+        (0..1000).filter(|call| deployment.version_for(&format!("CA{call}")).name == "v2").count();
     assert!((50..150).contains(&on_canary), "{on_canary} of 1000 calls");
 
-    let tenants = desk.get("/v1/tenants").await.done();
+    let tenants = supervisor.get("/v1/tenants").await.done();
     let acme =
         tenants["tenants"].as_array().unwrap().iter().find(|t| t["tenant"] == "acme").unwrap();
     assert_eq!(acme["canary"], json!({ "version": "v2", "percent": 10 }));
-    let promoted = desk.post("/v1/tenants/acme/promote", &json!({})).await.done();
+    let promoted = supervisor.post("/v1/tenants/acme/promote", &json!({})).await.done();
     assert_eq!((&promoted["active"], &promoted["canary"]), (&json!("v2"), &Value::Null));
-    assert_ne!(desk.answers("acme"), before);
+    assert_ne!(supervisor.answers("acme"), before);
     assert_eq!(
-        desk.post("/v1/tenants/acme/promote", &json!({})).await.problem(),
+        supervisor.post("/v1/tenants/acme/promote", &json!({})).await.problem(),
         (409, "no-canary")
     );
 }
 
 #[tokio::test]
 async fn a_staged_version_waits_until_it_is_activated_or_retired() {
-    let desk = Desk::open().await;
-    let staged = desk.deploy("acme", "", component("two")).await.done();
+    let supervisor = InstanceSupervisor::open().await;
+    let staged = supervisor.deploy("acme", "", component("two")).await.done();
     assert_eq!((&staged["version"], &staged["part"]), (&json!("v2"), &Value::Null));
-    desk.deploy("acme", "", component("three")).await.done();
-    let active = desk.post("/v1/tenants/acme/activate", &json!({ "version": "v2" })).await.done();
+    supervisor.deploy("acme", "", component("three")).await.done();
+    let active =
+        supervisor.post("/v1/tenants/acme/activate", &json!({ "version": "v2" })).await.done();
     assert_eq!(active["active"], "v2");
-    let refused = desk.post("/v1/tenants/acme/retire", &json!({ "version": "v2" })).await;
+    let refused = supervisor.post("/v1/tenants/acme/retire", &json!({ "version": "v2" })).await;
     assert_eq!(refused.problem(), (409, "in-use"));
-    let retired = desk.post("/v1/tenants/acme/retire", &json!({ "version": "v3" })).await.done();
+    let retired =
+        supervisor.post("/v1/tenants/acme/retire", &json!({ "version": "v3" })).await.done();
     assert_eq!(retired["versions"], 2);
 }
 
 #[tokio::test]
 async fn without_a_known_token_nothing_is_answered() {
-    let desk = Desk::open().await;
+    let supervisor = InstanceSupervisor::open().await;
     for (method, path, _) in documented() {
         for (token, kind) in [(None, "no-token"), (Some("a-token-nobody-gave-out"), "wrong-token")]
         {
-            let answer = desk.ask(method.clone(), &path, token, Vec::new()).await;
+            let answer = supervisor.ask(method.clone(), &path, token, Vec::new()).await;
             assert_eq!(answer.problem(), (401, kind), "{method} {path}");
         }
     }
-    assert!(!desk.audit().contains("asked"), "who is unknown leaves no trace in the audit log");
+    assert!(
+        !supervisor.audit().contains("asked"),
+        "who is unknown leaves no trace in the audit log"
+    );
 }
 
 #[tokio::test]
 async fn every_documented_path_exists_and_every_path_is_documented() {
-    let desk = Desk::open().await;
+    let supervisor = InstanceSupervisor::open().await;
     for (method, path, _) in documented() {
-        let answer = desk.ask(method.clone(), &path, Some(ADMIN), Vec::new()).await;
+        let answer = supervisor.ask(method.clone(), &path, Some(ADMIN), Vec::new()).await;
         let unknown = matches!(answer.problem().1, "no-such-path" | "method-not-allowed");
         assert!(!unknown, "{method} {path}: {}", answer.body);
     }
@@ -121,84 +130,84 @@ async fn every_documented_path_exists_and_every_path_is_documented() {
     let described: BTreeSet<String> = documented().into_iter().map(|(_, _, path)| path).collect();
     let described: BTreeSet<&str> = described.iter().map(String::as_str).collect();
     assert_eq!(written, described);
-    let served = desk.ask(Method::GET, "/openapi.json", None, Vec::new()).await.done();
+    let served = supervisor.ask(Method::GET, "/openapi.json", None, Vec::new()).await.done();
     assert_eq!(served["openapi"], "3.1.0");
-    assert_eq!(desk.get("/v2/tenants").await.problem(), (404, "no-such-path"));
-    let wrong = desk.ask(Method::DELETE, "/v1/tenants", Some(ADMIN), Vec::new()).await;
+    assert_eq!(supervisor.get("/v2/tenants").await.problem(), (404, "no-such-path"));
+    let wrong = supervisor.ask(Method::DELETE, "/v1/tenants", Some(ADMIN), Vec::new()).await;
     assert_eq!(wrong.problem(), (405, "method-not-allowed"));
 }
 
 #[tokio::test]
 async fn a_tenants_token_opens_that_tenant_alone() {
-    let desk = Desk::open().await;
+    let supervisor = InstanceSupervisor::open().await;
     for path in
         ["/v1/tenants/other/rollback", "/v1/tenants/nobody/rollback", "/v1/tenants/default/migrate"]
     {
-        let answer = desk.ask(Method::POST, path, Some(ACME), Vec::new()).await;
+        let answer = supervisor.ask(Method::POST, path, Some(ACME), Vec::new()).await;
         assert_eq!(answer.problem(), (403, "foreign-tenant"), "{path}");
     }
     let path = "/v1/tenants/other/deploy?then=activate";
-    let answer = desk.ask(Method::POST, path, Some(ACME), component("two")).await;
+    let answer = supervisor.ask(Method::POST, path, Some(ACME), component("two")).await;
     assert_eq!(answer.problem(), (403, "foreign-tenant"));
-    let drain = desk.ask(Method::POST, "/v1/drain", Some(ACME), Vec::new()).await;
+    let drain = supervisor.ask(Method::POST, "/v1/drain", Some(ACME), Vec::new()).await;
     assert_eq!(drain.problem(), (403, "foreign-tenant"));
-    assert!(!desk.gateway.is_draining());
+    assert!(!supervisor.gateway.is_draining());
 
-    let seen = desk.ask(Method::GET, "/v1/tenants", Some(ACME), Vec::new()).await.done();
+    let seen = supervisor.ask(Method::GET, "/v1/tenants", Some(ACME), Vec::new()).await.done();
     let names: Vec<_> = seen["tenants"].as_array().unwrap().iter().map(|t| &t["tenant"]).collect();
     assert_eq!(names, ["acme"]);
     let path = "/v1/tenants/acme/deploy";
-    let own = desk.ask(Method::POST, path, Some(ACME), component("two")).await.done();
+    let own = supervisor.ask(Method::POST, path, Some(ACME), component("two")).await.done();
     assert_eq!(own["version"], "v2");
-    let versions = desk.get("/v1/tenants/acme/versions").await.done();
+    let versions = supervisor.get("/v1/tenants/acme/versions").await.done();
     assert_eq!(versions["versions"][1]["by"], "tenant acme");
 }
 
 #[tokio::test]
 async fn what_is_no_tenant_is_refused_with_a_lesson_and_changes_nothing() {
-    let desk = Desk::open().await;
-    let before = desk.answers("acme");
+    let supervisor = InstanceSupervisor::open().await;
+    let before = supervisor.answers("acme");
     for (bytes, kind, lesson) in [
         (b"#!/bin/sh\n".to_vec(), "not-wasm", "not WebAssembly"),
         (b"\0asm\x01\0\0\0".to_vec(), "core-module", "wasm32-wasip2"),
         (b"\0asm\x0d\0\x01\0".to_vec(), "missing-export", "cordboard:tenant/handler"),
         (DEFAULT_TENANT[..DEFAULT_TENANT.len() / 2].to_vec(), "malformed-component", "component"),
     ] {
-        let refused = desk.deploy("acme", "then=activate", bytes).await;
+        let refused = supervisor.deploy("acme", "then=activate", bytes).await;
         assert_eq!(refused.status, 422, "{kind}: {}", refused.body);
         assert_eq!(refused.body["error"]["kind"], kind, "{}", refused.body);
         assert!(refused.body.to_string().contains(lesson), "{}", refused.body);
     }
-    assert_eq!(desk.answers("acme"), before);
-    let versions = desk.get("/v1/tenants/acme/versions").await.done();
+    assert_eq!(supervisor.answers("acme"), before);
+    let versions = supervisor.get("/v1/tenants/acme/versions").await.done();
     assert_eq!(versions["versions"], json!([]));
-    assert!(!desk.folder("acme").join("registry.toml").exists());
+    assert!(!supervisor.folder("acme").join("registry.toml").exists());
 }
 
 #[tokio::test]
 async fn an_upload_beyond_the_limit_is_413() {
-    let desk = Desk::open().await;
-    let refused = desk.deploy("acme", "", vec![0; COMPONENT_BYTES_MAX + 1]).await;
+    let supervisor = InstanceSupervisor::open().await;
+    let refused = supervisor.deploy("acme", "", vec![0; COMPONENT_BYTES_MAX + 1]).await;
     assert_eq!(refused.problem(), (413, "too-large"));
     let body = vec![b' '; BODY_BYTES_MAX + 1];
-    let refused = desk.ask(Method::POST, "/v1/tenants/acme/policy", Some(ADMIN), body).await;
+    let refused = supervisor.ask(Method::POST, "/v1/tenants/acme/policy", Some(ADMIN), body).await;
     assert_eq!(refused.problem(), (413, "too-large"));
 }
 
 #[tokio::test]
 async fn what_does_not_exist_is_404_and_what_makes_no_sense_is_400() {
-    let desk = Desk::open().await;
-    let unknown = desk.deploy("nobody", "then=activate", component("two")).await;
+    let supervisor = InstanceSupervisor::open().await;
+    let unknown = supervisor.deploy("nobody", "then=activate", component("two")).await;
     assert_eq!(unknown.problem(), (404, "unknown-tenant"));
-    let missing = desk.post("/v1/tenants/acme/activate", &json!({ "version": "v7" })).await;
+    let missing = supervisor.post("/v1/tenants/acme/activate", &json!({ "version": "v7" })).await;
     assert_eq!(missing.problem(), (404, "unknown-version"));
     assert!(missing.body.to_string().contains("nothing was deployed yet"), "{}", missing.body);
     for word in ["hang-up", "command"] {
-        let gone = desk.post(&format!("/v1/calls/CA1/{word}"), &json!({})).await;
+        let gone = supervisor.post(&format!("/v1/calls/CA1/{word}"), &json!({})).await;
         assert_eq!(gone.problem(), (404, "unknown-call"));
     }
     assert_eq!(
-        desk.post("/v1/tenants/acme/rollback", &json!({})).await.problem().1,
+        supervisor.post("/v1/tenants/acme/rollback", &json!({})).await.problem().1,
         "nothing-earlier"
     );
     for (path, body) in [
@@ -208,25 +217,29 @@ async fn what_does_not_exist_is_404_and_what_makes_no_sense_is_400() {
         ("/v1/tenants/acme/policy", json!({ "policy": "maybe" })),
         ("/v1/tenants/acme/rollback", json!({ "running": "perhaps" })),
     ] {
-        assert_eq!(desk.post(path, &body).await.problem(), (400, "bad-request"), "{path} {body}");
+        assert_eq!(
+            supervisor.post(path, &body).await.problem(),
+            (400, "bad-request"),
+            "{path} {body}"
+        );
     }
     for query in ["then=canary", "then=stage&percent=10", "then=now", "percent=ten"] {
-        let refused = desk.deploy("acme", query, component("two")).await;
+        let refused = supervisor.deploy("acme", query, component("two")).await;
         assert_eq!(refused.problem(), (400, "bad-request"), "{query}");
     }
 }
 
 #[tokio::test]
 async fn two_deployments_at_once_both_come_to_their_end() {
-    let desk = Desk::open().await;
+    let supervisor = InstanceSupervisor::open().await;
     let (two, three) = tokio::join!(
-        desk.deploy("acme", "then=activate", component("two")),
-        desk.deploy("acme", "then=activate", component("three")),
+        supervisor.deploy("acme", "then=activate", component("two")),
+        supervisor.deploy("acme", "then=activate", component("three")),
     );
     let names =
         BTreeSet::from([two.done()["version"].to_string(), three.done()["version"].to_string()]);
     assert_eq!(names, BTreeSet::from(["\"v2\"".to_owned(), "\"v3\"".to_owned()]));
-    let versions = desk.get("/v1/tenants/acme/versions").await.done();
+    let versions = supervisor.get("/v1/tenants/acme/versions").await.done();
     assert_eq!(versions["versions"].as_array().unwrap().len(), 3);
     let active = versions["active"].as_str().unwrap();
     assert!(names.contains(&format!("{active:?}")), "{active}");
@@ -235,111 +248,120 @@ async fn two_deployments_at_once_both_come_to_their_end() {
 
 #[tokio::test]
 async fn a_restart_answers_with_what_was_active() {
-    let desk = Desk::open().await;
-    desk.deploy("acme", "then=activate", component("two")).await.done();
-    let answers = desk.answers("acme");
-    let again = Desk::on(desk.tenants.path()).await;
+    let supervisor = InstanceSupervisor::open().await;
+    supervisor.deploy("acme", "then=activate", component("two")).await.done();
+    let answers = supervisor.answers("acme");
+    let again = InstanceSupervisor::on(supervisor.tenants.path()).await;
     assert_eq!(again.answers("acme"), answers);
 }
 
 #[tokio::test]
 async fn settings_are_frozen_with_the_version_and_read_afresh_for_the_next() {
-    let desk = Desk::open().await;
-    desk.deploy("acme", "then=activate", component("two")).await.done();
-    let line = Arc::clone(desk.gateway.tenants.line("acme").unwrap());
-    std::fs::write(desk.folder("acme").join("tenant.toml"), "[settings]\nvoice = \"cedar\"\n")
-        .unwrap();
-    assert!(!line.active().settings.contains("cedar"));
-    desk.deploy("acme", "then=activate", component("two")).await.done();
-    assert!(line.active().settings.contains("cedar"));
-    desk.post("/v1/tenants/acme/rollback", &json!({})).await.done();
-    assert!(!line.active().settings.contains("cedar"));
+    let supervisor = InstanceSupervisor::open().await;
+    supervisor.deploy("acme", "then=activate", component("two")).await.done();
+    let deployment = Arc::clone(supervisor.gateway.tenants.deployment("acme").unwrap());
+    std::fs::write(
+        supervisor.folder("acme").join("tenant.toml"),
+        "[settings]\nvoice = \"cedar\"\n",
+    )
+    .unwrap();
+    assert!(!deployment.active().settings.contains("cedar"));
+    supervisor.deploy("acme", "then=activate", component("two")).await.done();
+    assert!(deployment.active().settings.contains("cedar"));
+    supervisor.post("/v1/tenants/acme/rollback", &json!({})).await.done();
+    assert!(!deployment.active().settings.contains("cedar"));
 }
 
 #[tokio::test]
 async fn changed_files_are_deployed_once_and_never_over_an_operators_choice() {
-    let desk = Desk::open().await;
-    let line = Arc::clone(desk.gateway.tenants.line("acme").unwrap());
-    let noticed = |line: &Arc<Line>| {
-        let line = Arc::clone(line);
+    let supervisor = InstanceSupervisor::open().await;
+    let deployment = Arc::clone(supervisor.gateway.tenants.deployment("acme").unwrap());
+    let noticed = |deployment: &Arc<Deployment>| {
+        let deployment = Arc::clone(deployment);
         async move {
-            let version = blocking(move || line.notice_folder(|_| Ok(()))).await.unwrap().unwrap();
+            let version =
+                blocking(move || deployment.notice_folder(|_| Ok(()))).await.unwrap().unwrap();
             version.map(|version| version.name.clone())
         }
     };
-    let shelving = Arc::clone(&line);
-    blocking(move || shelving.shelve()).await.unwrap().unwrap();
-    assert_eq!(noticed(&line).await, None);
+    let storing = Arc::clone(&deployment);
+    blocking(move || storing.store_active()).await.unwrap().unwrap();
+    assert_eq!(noticed(&deployment).await, None);
 
-    std::fs::write(desk.folder("acme").join("tenant.toml"), "[settings]\nvoice = \"cedar\"\n")
+    std::fs::write(
+        supervisor.folder("acme").join("tenant.toml"),
+        "[settings]\nvoice = \"cedar\"\n",
+    )
+    .unwrap();
+    assert_eq!(noticed(&deployment).await.as_deref(), Some("v2"));
+    assert!(deployment.active().settings.contains("cedar"));
+    supervisor.post("/v1/tenants/acme/rollback", &json!({})).await.done();
+    assert_eq!(noticed(&deployment).await, None, "the same files again, over a roll-back");
+    assert_eq!(deployment.active().name, "v1");
+
+    std::fs::write(supervisor.folder("acme").join("new.wasm"), component("three")).unwrap();
+    std::fs::write(supervisor.folder("acme").join("tenant.toml"), "component = \"new.wasm\"\n")
         .unwrap();
-    assert_eq!(noticed(&line).await.as_deref(), Some("v2"));
-    assert!(line.active().settings.contains("cedar"));
-    desk.post("/v1/tenants/acme/rollback", &json!({})).await.done();
-    assert_eq!(noticed(&line).await, None, "the same files again, over a roll-back");
-    assert_eq!(line.active().name, "v1");
-
-    std::fs::write(desk.folder("acme").join("new.wasm"), component("three")).unwrap();
-    std::fs::write(desk.folder("acme").join("tenant.toml"), "component = \"new.wasm\"\n").unwrap();
-    assert_eq!(noticed(&line).await.as_deref(), Some("v3"));
+    assert_eq!(noticed(&deployment).await.as_deref(), Some("v3"));
     // A broken save deploys nothing, says why once, and is no obstacle to the next.
-    std::fs::write(desk.folder("acme").join("new.wasm"), b"\0asm\x01\0\0\0").unwrap();
-    let broken = Arc::clone(&line);
+    std::fs::write(supervisor.folder("acme").join("new.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    let broken = Arc::clone(&deployment);
     let error = blocking(move || broken.notice_folder(|_| Ok(()))).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("core module"), "{error}");
-    assert_eq!(noticed(&line).await, None);
-    std::fs::write(desk.folder("acme").join("new.wasm"), component("four")).unwrap();
-    assert_eq!(noticed(&line).await.as_deref(), Some("v4"));
+    assert_eq!(noticed(&deployment).await, None);
+    std::fs::write(supervisor.folder("acme").join("new.wasm"), component("four")).unwrap();
+    assert_eq!(noticed(&deployment).await.as_deref(), Some("v4"));
 }
 
 #[tokio::test]
 async fn saved_files_that_fail_their_rehearsal_answer_nobody() {
-    let desk = Desk::open().await;
-    let line = Arc::clone(desk.gateway.tenants.line("acme").unwrap());
-    let shelving = Arc::clone(&line);
-    blocking(move || shelving.shelve()).await.unwrap().unwrap();
-    std::fs::write(desk.folder("acme").join("new.wasm"), component("two")).unwrap();
-    std::fs::write(desk.folder("acme").join("tenant.toml"), "component = \"new.wasm\"\n").unwrap();
+    let supervisor = InstanceSupervisor::open().await;
+    let deployment = Arc::clone(supervisor.gateway.tenants.deployment("acme").unwrap());
+    let storing = Arc::clone(&deployment);
+    blocking(move || storing.store_active()).await.unwrap().unwrap();
+    std::fs::write(supervisor.folder("acme").join("new.wasm"), component("two")).unwrap();
+    std::fs::write(supervisor.folder("acme").join("tenant.toml"), "component = \"new.wasm\"\n")
+        .unwrap();
 
     let flaw = Flaw { at: "in `load`", fault: Fault::Exit { code: 3 } };
-    let rehearsed = Arc::clone(&line);
+    let rehearsed = Arc::clone(&deployment);
     let refused = blocking(move || rehearsed.notice_folder(|_| Err(flaw))).await.unwrap();
 
     assert!(refused.unwrap_err().to_string().contains("rehearsal, in `load`"));
-    assert_eq!(line.active().name, "v1");
-    assert_eq!(line.outlook().registry.entries().len(), 1);
+    assert_eq!(deployment.active().name, "v1");
+    assert_eq!(deployment.status().releases.entries().len(), 1);
 }
 
 #[tokio::test]
 async fn a_broken_registry_is_named_with_its_line_and_taken_up_once_repaired() {
-    let desk = Desk::open().await;
-    desk.deploy("acme", "then=activate", component("two")).await.done();
-    let answers = desk.answers("acme");
-    let file = desk.folder("acme").join("registry.toml");
+    let supervisor = InstanceSupervisor::open().await;
+    supervisor.deploy("acme", "then=activate", component("two")).await.done();
+    let answers = supervisor.answers("acme");
+    let file = supervisor.folder("acme").join("registry.toml");
     let good = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, good.replace("active = \"v2\"", "active = \"v9\"")).unwrap();
 
-    let refused = desk.get("/v1/tenants/acme/versions").await;
-    assert_eq!(refused.problem(), (409, "broken-registry"));
+    let refused = supervisor.get("/v1/tenants/acme/versions").await;
+    assert_eq!(refused.problem(), (409, "broken-release-state"));
     assert!(refused.body.to_string().contains("registry.toml, line "), "{}", refused.body);
-    let refused = desk.post("/v1/tenants/acme/rollback", &json!({})).await;
-    assert_eq!(refused.problem(), (409, "broken-registry"));
-    assert_eq!(desk.answers("acme"), answers, "the last good state answers on");
+    let refused = supervisor.post("/v1/tenants/acme/rollback", &json!({})).await;
+    assert_eq!(refused.problem(), (409, "broken-release-state"));
+    assert_eq!(supervisor.answers("acme"), answers, "the last good state answers on");
 
     std::fs::write(&file, good.replace("active = \"v2\"", "active = \"v1\"")).unwrap();
-    let taken_up = desk.get("/v1/tenants/acme/versions").await.done();
+    let taken_up = supervisor.get("/v1/tenants/acme/versions").await.done();
     assert_eq!(taken_up["active"], "v1");
-    assert_ne!(desk.answers("acme"), answers);
+    assert_ne!(supervisor.answers("acme"), answers);
 }
 
 #[tokio::test]
 async fn a_tampered_component_never_becomes_active() {
-    let desk = Desk::open().await;
-    desk.deploy("acme", "", component("two")).await.done();
-    let file = desk.folder("acme").join("versions/v2/component.wasm");
+    let supervisor = InstanceSupervisor::open().await;
+    supervisor.deploy("acme", "", component("two")).await.done();
+    let file = supervisor.folder("acme").join("versions/v2/component.wasm");
     std::fs::write(&file, component("evil")).unwrap();
     // Another process's view: the present one has the original in memory.
-    let again = Desk::on(desk.tenants.path()).await;
+    let again = InstanceSupervisor::on(supervisor.tenants.path()).await;
     let refused = again.post("/v1/tenants/acme/activate", &json!({ "version": "v2" })).await;
     assert_eq!(refused.problem(), (409, "tampered"));
     assert_eq!(again.get("/v1/tenants/acme/versions").await.done()["active"], "v1");
@@ -347,43 +369,43 @@ async fn a_tampered_component_never_becomes_active() {
 
 #[tokio::test]
 async fn every_change_is_in_the_audit_log_and_no_token_is() {
-    let desk = Desk::open().await;
-    desk.deploy("acme", "then=activate&note=why+not", component("two")).await.done();
-    desk.post("/v1/tenants/acme/activate", &json!({ "version": "v9" })).await;
-    desk.get("/v1/tenants").await.done();
+    let supervisor = InstanceSupervisor::open().await;
+    supervisor.deploy("acme", "then=activate&note=why+not", component("two")).await.done();
+    supervisor.post("/v1/tenants/acme/activate", &json!({ "version": "v9" })).await;
+    supervisor.get("/v1/tenants").await.done();
     let lines: Vec<Value> =
-        desk.audit().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        supervisor.audit().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let asked: Vec<_> = lines.iter().filter_map(|line| line["asked"].as_str()).collect();
     assert_eq!(asked, ["deploy", "activate"]);
     assert_eq!(lines[0]["with"]["note"], "why not");
     assert_eq!(lines[1]["outcome"]["done"]["version"], "v2");
     assert_eq!(lines[3]["outcome"]["refused"], "unknown-version");
     assert_eq!(lines[2]["change"], lines[3]["change"]);
-    assert!(!desk.audit().contains(ADMIN));
+    assert!(!supervisor.audit().contains(ADMIN));
 }
 
 #[tokio::test]
 async fn what_can_not_be_written_down_is_not_done() {
-    let tenants = Desk::tenants();
+    let tenants = InstanceSupervisor::tenants();
     // Every write to this device fails as on a full disk.
     std::os::unix::fs::symlink("/dev/full", tenants.path().join("audit.jsonl")).unwrap();
-    let desk = Desk::serve(tenants).await;
-    let before = desk.answers("acme");
+    let supervisor = InstanceSupervisor::serve(tenants).await;
+    let before = supervisor.answers("acme");
 
-    let refused = desk.deploy("acme", "then=activate", component("two")).await;
+    let refused = supervisor.deploy("acme", "then=activate", component("two")).await;
 
     assert_eq!(refused.problem(), (500, "gateway-failed"));
     assert!(refused.body.to_string().contains("audit log"), "{}", refused.body);
-    assert_eq!(desk.answers("acme"), before);
-    assert!(!desk.folder("acme").join("registry.toml").exists());
+    assert_eq!(supervisor.answers("acme"), before);
+    assert!(!supervisor.folder("acme").join("registry.toml").exists());
 }
 
 #[tokio::test]
 async fn draining_refuses_new_calls_and_says_how_many_run() {
-    let desk = Desk::open().await;
-    let answer = desk.post("/v1/drain", &json!({ "deadline_s": 0 })).await.done();
+    let supervisor = InstanceSupervisor::open().await;
+    let answer = supervisor.post("/v1/drain", &json!({ "deadline_s": 0 })).await.done();
     assert_eq!(answer, json!({ "draining": true, "calls": 0, "deadline_s": 0 }));
-    while !desk.gateway.is_draining() {
+    while !supervisor.gateway.is_draining() {
         tokio::task::yield_now().await;
     }
 }
@@ -392,20 +414,20 @@ const ADMIN: &str = "the-token-of-the-admin";
 const ACME: &str = "the-token-of-acme-alone";
 
 /// A gateway with tenants `acme` and `other`, and its admin API on a port of its own.
-struct Desk {
+struct InstanceSupervisor {
     gateway: Arc<Gateway>,
     url: String,
     serving: JoinHandle<()>,
     tenants: TempDir,
 }
 
-impl Drop for Desk {
+impl Drop for InstanceSupervisor {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
-impl Desk {
+impl InstanceSupervisor {
     async fn open() -> Self {
         Self::serve(Self::tenants()).await
     }
@@ -462,7 +484,7 @@ impl Desk {
 
     async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: Vec<u8>) -> Told {
         let client = reqwest::Client::builder()
-            .use_preconfigured_tls((*crate::tls::client_config()).clone())
+            .use_preconfigured_tls((*crate::net::tls::client_config()).clone())
             .build()
             .unwrap();
         let mut request = client.request(method, format!("{}{path}", self.url)).body(body);
@@ -478,7 +500,14 @@ impl Desk {
 
     /// The component that a new call of a tenant gets.
     fn answers(&self, tenant: &str) -> String {
-        self.gateway.tenants.line(tenant).unwrap().version_for("CA1").component.digest().to_string()
+        self.gateway
+            .tenants
+            .deployment(tenant)
+            .unwrap()
+            .version_for("CA1")
+            .component
+            .digest()
+            .to_string()
     }
 
     fn folder(&self, tenant: &str) -> std::path::PathBuf {

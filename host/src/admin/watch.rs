@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use cordboard_tenant::{Line, rehearse};
+use cordboard_tenant::{Deployment, rehearse};
 use tokio::runtime::Handle;
 
 use super::deploy::migrate_all;
-use crate::gateway::Gateway;
+use crate::shared::gateway::Gateway;
 
 /// What the audit log says about such a deployment.
 const SAVED: &str = "its files changed";
@@ -22,24 +22,24 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Watches the files of all tenants, for ever.
 pub async fn watch(gateway: Arc<Gateway>) {
-    let lines: Vec<Arc<Line>> = gateway.tenants.lines().cloned().collect();
-    let mut watched: Vec<Watched> = Vec::new();
-    for line in lines {
-        let shelved = Arc::clone(&line);
-        // What answers now goes on the shelf while its file is still what answers.
-        match tokio::task::spawn_blocking(move || shelved.shelve()).await {
+    let deployments: Vec<Arc<Deployment>> = gateway.tenants.deployments().cloned().collect();
+    let mut watched: Vec<Observed> = Vec::new();
+    for deployment in deployments {
+        let stored = Arc::clone(&deployment);
+        // What answers now goes in the store while its file is still what answers.
+        match tokio::task::spawn_blocking(move || stored.store_active()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(tenant = %line.id(), %error, "not watched"),
-            Err(error) => tracing::error!(tenant = %line.id(), %error, "not watched"),
+            Ok(Err(error)) => tracing::warn!(tenant = %deployment.id(), %error, "not watched"),
+            Err(error) => tracing::error!(tenant = %deployment.id(), %error, "not watched"),
         }
-        watched.push(Watched { seen: look(&line), settled: true, line });
+        watched.push(Observed { seen: look(&deployment), settled: true, deployment });
     }
     let mut every = tokio::time::interval(EVERY);
     loop {
         every.tick().await;
         for one in &mut watched {
             if one.has_settled() {
-                deploy(&gateway, &one.line).await;
+                deploy(&gateway, &one.deployment).await;
             }
         }
     }
@@ -48,16 +48,16 @@ pub async fn watch(gateway: Arc<Gateway>) {
 /// When each file was last written, and its length.
 type Seen = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
-struct Watched {
-    line: Arc<Line>,
+struct Observed {
+    deployment: Arc<Deployment>,
     seen: Seen,
     settled: bool,
 }
 
-impl Watched {
+impl Observed {
     /// True once for every change, when it has been there for two looks.
     fn has_settled(&mut self) -> bool {
-        let now = look(&self.line);
+        let now = look(&self.deployment);
         let changed = now != self.seen;
         let just_settled = !changed && !self.settled;
         (self.seen, self.settled) = (now, !changed);
@@ -65,16 +65,16 @@ impl Watched {
     }
 }
 
-fn look(line: &Line) -> Seen {
+fn look(deployment: &Deployment) -> Seen {
     let stat = |path: &PathBuf| {
         let about = std::fs::metadata(path).ok()?;
         Some((about.modified().ok()?, about.len()))
     };
-    line.files().into_iter().map(|path| (path.clone(), stat(&path))).collect()
+    deployment.files().into_iter().map(|path| (path.clone(), stat(&path))).collect()
 }
 
-async fn deploy(gateway: &Arc<Gateway>, line: &Arc<Line>) {
-    let noticing = Arc::clone(line);
+async fn deploy(gateway: &Arc<Gateway>, deployment: &Arc<Deployment>) {
+    let noticing = Arc::clone(deployment);
     let audit = gateway.audit.clone();
     let calls = Handle::current();
     let noticed = tokio::task::spawn_blocking(move || {
@@ -87,12 +87,14 @@ async fn deploy(gateway: &Arc<Gateway>, line: &Arc<Line>) {
     });
     match noticed.await {
         Ok(Ok(Some(version))) => {
-            let migration = migrate_all(gateway, line, None).await;
+            let migration = migrate_all(gateway, deployment, None).await;
             let migration = migration.unwrap_or_default();
-            tracing::info!(tenant = %line.id(), version = version.name, %migration, "saved and deployed");
+            tracing::info!(tenant = %deployment.id(), version = version.name, %migration, "saved and deployed");
         }
         Ok(Ok(None)) => {}
-        Ok(Err(error)) => tracing::warn!(tenant = %line.id(), %error, "saved and not deployed"),
-        Err(error) => tracing::error!(tenant = %line.id(), %error, "saved and not deployed"),
+        Ok(Err(error)) => {
+            tracing::warn!(tenant = %deployment.id(), %error, "saved and not deployed")
+        }
+        Err(error) => tracing::error!(tenant = %deployment.id(), %error, "saved and not deployed"),
     }
 }

@@ -24,18 +24,18 @@ pub struct Sources {
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) text: String,
-    pub(super) place: Place,
+    pub(super) place: Source,
 }
 
 /// Where a setting was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Source {
     Environment,
     Dotenv,
     File(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Environment => f.write_str("the environment"),
@@ -115,13 +115,13 @@ impl Sources {
     /// Returns a setting's text. An empty one counts as absent: `OPENAI_API_KEY=` is how compose files
     /// say "not set".
     pub(super) fn find(&self, key: &Key) -> Option<Found> {
-        let file = || Place::File(self.file_name.clone());
+        let file = || Source::File(self.file_name.clone());
         let found = |text: &String, place| {
             let text = text.trim().to_owned();
             (!text.is_empty()).then_some(Found { text, place })
         };
-        (self.environment.get(key.env).and_then(|text| found(text, Place::Environment)))
-            .or_else(|| self.dotenv.get(key.env).and_then(|text| found(text, Place::Dotenv)))
+        (self.environment.get(key.env).and_then(|text| found(text, Source::Environment)))
+            .or_else(|| self.dotenv.get(key.env).and_then(|text| found(text, Source::Dotenv)))
             .or_else(|| self.file.get(key.toml).and_then(|text| found(text, file())))
     }
 

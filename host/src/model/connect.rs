@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::{ConnectError, ModelEndpoint, Stage};
-use crate::tls;
+use crate::net::tls;
 
 /// What a model's socket runs over.
 pub(super) type Transport = MaybeTlsStream<TcpStream>;

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use super::connect::{self, Transport, describe, excerpt};
 use super::{ConnectError, ModelEndpoint, Stage};
-use crate::socket::{Duplex, Lost};
+use crate::net::socket::{Duplex, Lost};
 
 /// What comes from a model.
 #[derive(Debug)]

@@ -258,7 +258,7 @@ mod while_up {
         let began = Instant::now();
         let down = next_down(&mut socket).await;
         assert!(down.reason.contains("took nothing"), "{down:?}");
-        assert_eq!(began.elapsed(), crate::socket::STALL);
+        assert_eq!(began.elapsed(), crate::net::socket::STALL);
     }
 
     #[tokio::test(start_paused = true)]

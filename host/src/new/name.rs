@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_name_is_a_tenants_and_a_crates_at_once() {
-        for name in ["acme", "front-desk", "a2"] {
+        for name in ["acme", "front-supervisor", "a2"] {
             assert!(vet(name).is_ok(), "{name}");
         }
         for (name, why) in [

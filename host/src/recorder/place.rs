@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use cordboard_recording::Header;
-use cordboard_tenant::shelf::When;
+use cordboard_tenant::version_store::When;
 
 /// How a recording's name ends.
 pub(super) const ENDING: &str = "cbr";

@@ -58,12 +58,12 @@ fn a_recording_ends_at_the_size_it_may_have_and_the_call_goes_on() {
 #[test]
 fn a_tape_nobody_collects_ends_before_something_would_be_missing() {
     let waiting = Arc::default();
-    let tape = Arc::new(Tape::new(header(), Arc::clone(&waiting)));
+    let tape = Arc::new(CallRecorder::new(header(), Arc::clone(&waiting)));
     let recording = Recording(Arc::clone(&tape));
-    let witness = recording.witness();
+    let observer = recording.observer();
     let mut noted = 0;
     for now in 0..1_000 {
-        witness.asked(0, now, &Event::CallerAudio(vec![1; 100_000]));
+        observer.asked(0, now, &Event::CallerAudio(vec![1; 100_000]));
         let bytes = waiting.load(std::sync::atomic::Ordering::Relaxed);
         assert!(bytes < 9 << 20, "{bytes} bytes wait");
         noted = bytes / 100_000;
@@ -80,7 +80,7 @@ fn a_tape_nobody_collects_ends_before_something_would_be_missing() {
 fn one_slow_disk_does_not_take_all_memory_however_many_calls_there_are() {
     let waiting: Arc<AtomicUsize> = Arc::default();
     let tapes: Vec<_> =
-        (0..200).map(|_| Arc::new(Tape::new(header(), Arc::clone(&waiting)))).collect();
+        (0..200).map(|_| Arc::new(CallRecorder::new(header(), Arc::clone(&waiting)))).collect();
     for now in 0..30 {
         for tape in &tapes {
             tape.asked(0, now, &Event::CallerAudio(vec![1; 100_000]));
@@ -138,18 +138,18 @@ fn recorder(dir: &Path, call_bytes_max: u64) -> (Recorder, Metrics) {
 
 /// As [`Recorder::begin`] for a version whose terms ask for it.
 fn begin(recorder: &Recorder) -> Recording {
-    let tape = Arc::new(Tape::new(header(), Arc::clone(&recorder.waiting)));
+    let tape = Arc::new(CallRecorder::new(header(), Arc::clone(&recorder.waiting)));
     recorder.hand_over(Arc::clone(&tape)).unwrap();
     Recording(tape)
 }
 
 /// Frames for so many milliseconds, each answered.
 fn talk(recording: &Recording, ms: u64) {
-    let witness = recording.witness();
+    let observer = recording.observer();
     for now in (0..ms).step_by(20) {
         let byte = u8::try_from(now / 20 % 256).unwrap();
-        witness.asked(0, now, &Event::CallerAudio(vec![byte; 160]));
-        witness.answered(0, now, if now == 40 { Err(&Fault::Waited) } else { Ok(&[]) });
+        observer.asked(0, now, &Event::CallerAudio(vec![byte; 160]));
+        observer.answered(0, now, if now == 40 { Err(&Fault::Waited) } else { Ok(&[]) });
     }
 }
 

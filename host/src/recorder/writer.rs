@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use cordboard_recording::{End, Why, pack_end};
 use tracing::{info, warn};
 
-use super::tape::{Taken, Tape};
+use super::call_recorder::{CallRecorder, Taken};
 use super::{Counters, Settings, place, retention};
 
 /// From one round to the next: what a killed process loses, and less than the second that is promised.
@@ -25,7 +25,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// A recording under way.
 struct Open {
-    tape: Arc<Tape>,
+    tape: Arc<CallRecorder>,
     path: PathBuf,
     file: File,
     bytes: u64,
@@ -36,7 +36,7 @@ struct Open {
 }
 
 /// Writes until nobody can begin a recording any more, and what is left then.
-pub(super) fn run(inbox: &Receiver<Arc<Tape>>, settings: Settings, counters: &Counters) {
+pub(super) fn run(inbox: &Receiver<Arc<CallRecorder>>, settings: Settings, counters: &Counters) {
     let mut rounds = Rounds { settings, counters, open: Vec::new(), packed: Vec::new() };
     let (mut next, mut next_sweep) = (Instant::now() + ROUND, Instant::now());
     loop {
@@ -69,7 +69,7 @@ struct Rounds<'a> {
 }
 
 impl Rounds<'_> {
-    fn begin(&mut self, tape: Arc<Tape>) {
+    fn begin(&mut self, tape: Arc<CallRecorder>) {
         let created =
             place::create(&self.settings.dir, &tape.header).and_then(|(path, mut file)| {
                 let header = tape.header.to_bytes();

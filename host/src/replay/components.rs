@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cordboard_tenant::shelf::Shelf;
+use cordboard_tenant::version_store::VersionStore;
 use cordboard_tenant::{
-    CompileLimits, Component, Digest, Engine, EngineConfig, EngineError, TenantId, Terms, VetError,
+    CompileLimits, Component, Digest, Engine, EngineConfig, EngineError, Manifest, TenantId,
+    VetError,
 };
 
-use crate::gateway::DEFAULT_TENANT;
+use crate::shared::gateway::DEFAULT_TENANT;
 
-/// Where components come from: one that was given, the shelves below a tenants directory, and the built-in tenant.
+/// Where components come from: one that was given, the version stores below a tenants directory, and the built-in tenant.
 pub struct Components {
     engine: Engine,
     tenants_dir: Option<PathBuf>,
@@ -24,7 +25,7 @@ pub struct Components {
 pub enum NoComponent {
     /// Nobody has one of this digest.
     #[error(
-        "the component {digest} that answered this call is not on the shelf of tenant `{tenant}` in {dir}: \
+        "the component {digest} that answered this call is not in the store of tenant `{tenant}` in {dir}: \
          give it with --component, or name the tenants directory with --tenants-dir"
     )]
     Missing {
@@ -67,7 +68,7 @@ impl Components {
     ///
     /// # Errors
     /// It is not there, or no tenant.
-    pub fn give(&mut self, path: &Path) -> Result<Component, NoComponent> {
+    pub fn add(&mut self, path: &Path) -> Result<Component, NoComponent> {
         let bytes =
             fs::read(path).map_err(|error| NoComponent::File { path: path.to_owned(), error })?;
         let component = self.compile(&bytes)?;
@@ -107,16 +108,16 @@ impl Components {
     }
 }
 
-/// A tenant's component of this digest: on its shelf, or the file its `tenant.toml` names.
+/// A tenant's component of this digest: on its store, or the file its `tenant.toml` names.
 fn in_folder(folder: &Path, digest: &Digest) -> Option<Vec<u8>> {
-    let shelf = folder.is_dir().then(|| Shelf::open(folder).ok()).flatten();
-    let shelved = shelf.and_then(|shelf| {
-        let registry = shelf.registry();
-        let entry = registry.entries().iter().find(|entry| entry.component == *digest)?;
-        shelf.load(entry.name).ok().map(|stored| stored.component)
+    let store = folder.is_dir().then(|| VersionStore::open(folder).ok()).flatten();
+    let stored = store.and_then(|store| {
+        let releases = store.releases();
+        let entry = releases.entries().iter().find(|entry| entry.component == *digest)?;
+        store.load(entry.name).ok().map(|stored| stored.component)
     });
-    shelved.or_else(|| {
-        let named = Terms::read(folder, &serde_json::Map::new()).ok()?.component?;
+    stored.or_else(|| {
+        let named = Manifest::read(folder, &serde_json::Map::new()).ok()?.component?;
         fs::read(named).ok().filter(|bytes| Digest::of(bytes) == *digest)
     })
 }

@@ -32,7 +32,7 @@ pub async fn dry_run(tenant: &str, component: &Path, dir: &Path) -> anyhow::Resu
     let mut files = Vec::new();
     find(dir, DEPTH_MAX, &mut files).with_context(|| dir.display().to_string())?;
     files.sort();
-    let component = Components::new(None)?.give(component)?;
+    let component = Components::new(None)?.add(component)?;
     let mut run = DryRun { text: String::new(), objections: 0 };
     let (mut calls, mut answers, mut of_others) = (0, 0, 0);
     for file in &files {
@@ -88,7 +88,7 @@ pub async fn dry_run(tenant: &str, component: &Path, dir: &Path) -> anyhow::Resu
 
 fn objection(replay: &Replay) -> Option<String> {
     if let Some(Difference { now, event, what, .. }) = replay.failures().next() {
-        let (at, event) = (super::seconds(*now), cordboard_recording::words::cut(event, 60));
+        let (at, event) = (super::seconds(*now), cordboard_recording::describe::cut(event, 60));
         return Some(format!("it fails at {at}, {event}: {}", what.replayed()));
     }
     replay.amount.clone()

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use cordboard_recording::compare::{AudioDifference, How};
-use cordboard_recording::{Recording, lives};
+use cordboard_recording::{Recording, instance_traces};
 use cordboard_tenant::Digest;
-use cordboard_tenant::shelf::When;
+use cordboard_tenant::version_store::When;
 
 use super::{Difference, Replay, What, seconds};
 
@@ -62,10 +62,10 @@ pub(crate) fn head(recording: &Recording) -> String {
     let header = &recording.header;
     let began = When::from_unix(header.began_unix_ms / 1_000);
     let mut versions: Vec<String> = Vec::new();
-    let lives = lives(&recording.entries);
-    for life in &lives {
-        let digest = Digest::from_bytes(*life.start.component).short();
-        let version = format!("{} (component {digest})", life.start.version);
+    let traces = instance_traces(&recording.entries);
+    for trace in &traces {
+        let digest = Digest::from_bytes(*trace.start.component).short();
+        let version = format!("{} (component {digest})", trace.start.version);
         if !versions.contains(&version) {
             versions.push(version);
         }

@@ -11,8 +11,8 @@ use crate::abi::{self, handler, handover};
 use crate::cache::CompiledCache;
 use crate::engine::Engine;
 use crate::limits::{CompileLimits, MEMORY_BYTES_CEILING, fixed};
-use crate::shelf::Digest;
 use crate::state::GuestState;
+use crate::version_store::Digest;
 use crate::vet::{self, VetError};
 
 /// A tenant's component, ready to be instantiated. Clones are cheap and the same component.

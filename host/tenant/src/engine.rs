@@ -154,7 +154,7 @@ impl Engine {
 
     /// Drops something on a thread of its own: giving 64 MiB back to the kernel takes longer than a call
     /// may pause.
-    pub(crate) fn bury(&self, corpse: impl Send + 'static) {
+    pub(crate) fn discard(&self, corpse: impl Send + 'static) {
         // Without a reaper (it cannot panic, but suppose it did) the corpse is dropped here, by this `send`.
         let _ = self.inner.reaper.send(Box::new(corpse));
     }

@@ -8,8 +8,8 @@ use wasmtime::Store;
 use wasmtime::component::ResourceTable;
 
 use crate::abi;
-use crate::allowance::Allowance;
 use crate::component::Component;
+use crate::cpu_quota::CpuQuota;
 use crate::engine::Engine;
 use crate::fault::{BadAnswer, Fault};
 use crate::guest_log::{GuestLog, LogSink};
@@ -31,7 +31,7 @@ pub struct InstanceConfig {
     /// What it may use.
     pub limits: Arc<Limits>,
     /// What it and the tenant's other instances may use together.
-    pub allowance: Arc<Allowance>,
+    pub cpu_quota: Arc<CpuQuota>,
 }
 
 impl std::fmt::Debug for InstanceConfig {
@@ -81,7 +81,7 @@ impl std::fmt::Debug for Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         if let Some(live) = self.live.take() {
-            self.engine.bury(live);
+            self.engine.discard(live);
         }
     }
 }
@@ -93,9 +93,9 @@ impl Instance {
     ///
     /// [`Fault`] when there is no room, or the component does not survive its own start.
     pub async fn start(component: &Component, config: InstanceConfig) -> Result<Self, Fault> {
-        let InstanceConfig { seed, began_unix_ms, log, limits, allowance } = config;
-        let parts = component.inner();
-        let meter = Arc::new(Meter::new(allowance, limits.cpu_per_call));
+        let InstanceConfig { seed, began_unix_ms, log, limits, cpu_quota } = config;
+        let builder = component.inner();
+        let meter = Arc::new(Meter::new(cpu_quota, limits.cpu_per_call));
         let clock = CallClock::new(began_unix_ms);
         let log = GuestLog::new(log, limits.log_bytes_per_second, limits.log_bytes_max);
         let mut handles = ResourceTable::new();
@@ -107,28 +107,28 @@ impl Instance {
             memory: MemoryGate::new(limits.memory_bytes),
             meter: Arc::clone(&meter),
         };
-        let mut store = Store::new(parts.engine.wasm(), state);
+        let mut store = Store::new(builder.engine.wasm(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.answer_bytes_max);
         store.set_max_component_handles(fixed::HANDLES_MAX);
         store.epoch_deadline_callback(|store| store.data().meter.tick());
         store.set_epoch_deadline(1);
-        let engine = &parts.engine;
+        let engine = &builder.engine;
         let started = meter
             .run(
                 fill(engine, &mut store, limits.start_cpu),
-                parts.pre.instantiate_async(&mut store),
+                builder.pre.instantiate_async(&mut store),
             )
             .await
             .and_then(|instance| {
-                let handler = parts.handler.load(&mut store, &instance)?;
-                let handover = parts.handover.as_ref();
+                let handler = builder.handler.load(&mut store, &instance)?;
+                let handover = builder.handover.as_ref();
                 let handover = handover.map(|it| it.load(&mut store, &instance)).transpose()?;
                 Ok((handler, handover))
             });
         match started {
             Ok((handler, handover)) => Ok(Self {
-                engine: parts.engine.clone(),
+                engine: builder.engine.clone(),
                 has_handover: handover.is_some(),
                 cost: cost(engine, &store, limits.start_cpu),
                 live: Some(Live { store, handler, handover, meter, clock }),
@@ -140,7 +140,7 @@ impl Instance {
                     None => Fault::of_start(&error, &store.data().log.last_words()),
                 };
                 let fault = for_want_of_memory(&store, fault);
-                parts.engine.bury(store);
+                builder.engine.discard(store);
                 Err(fault)
             }
         }
@@ -163,7 +163,7 @@ impl Instance {
         match answer {
             Ok(actions) if actions.len() > self.limits.actions_max => {
                 let (count, allowed) = (actions.len(), self.limits.actions_max);
-                self.engine.bury(live);
+                self.engine.discard(live);
                 Err(BadAnswer::TooManyActions { count, allowed }.into())
             }
             Ok(actions) => {
@@ -256,7 +256,7 @@ impl Instance {
         let fault = out_of_fuel(error, budget)
             .unwrap_or_else(|| Fault::of_call(error, self.limits.answer_bytes_max, &last_words));
         let fault = for_want_of_memory(&live.store, fault);
-        self.engine.bury(live);
+        self.engine.discard(live);
         fault
     }
 }

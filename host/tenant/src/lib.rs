@@ -11,14 +11,14 @@
 //!                  VetError             VetError                                Fault      Fault
 //! ```
 //!
-//! [`Tenants`] is the registry: which tenant answers which number, with which component, settings and limits.
+//! [`TenantTable`] is the table: which tenant answers which number, with which component, settings and limits.
 //! Only this crate knows wasmtime; the rest of the host sees the plain values of [`cordboard_call::contract`].
 
 mod abi;
-mod allowance;
 mod cache;
 mod component;
-mod desk;
+mod cpu_quota;
+mod deployment;
 mod engine;
 mod fault;
 mod guest_log;
@@ -26,31 +26,34 @@ mod instance;
 mod limits;
 mod meter;
 mod program;
-mod registry;
 mod rehearsal;
-pub mod shelf;
 mod state;
-mod switchboard;
+mod supervisor;
+mod tenant_table;
 mod ticker;
+pub mod version_store;
 mod vet;
 mod wasi;
 
-pub use allowance::Allowance;
 pub use cache::CompiledCache;
 pub use component::Component;
-pub use desk::{Agency, CallAgency, Desk, Guest, Incident, Watched, Witness};
+pub use cpu_quota::CpuQuota;
+pub use deployment::{Deployment, DeploymentError, Status, TenantDirectory};
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use fault::{BadAnswer, Blame, Fault, TrapKind};
 pub use guest_log::{LogLevel, LogSink, TracingLog};
 pub use instance::{Cost, Instance, InstanceConfig};
 pub use limits::{CompileLimits, FUEL_PER_MS, Limits, MEMORY_BYTES_CEILING};
 pub use program::{ProgramError, run_program};
-pub use registry::{
-    CallSlot, HttpPolicy, Making, NoPlace, RecordingTerms, Tenant, TenantError, TenantId, Tenants,
-    Terms, Version,
-};
 pub use rehearsal::{Flaw, Rehearsed, rehearse};
-pub use shelf::Digest;
-pub use switchboard::{Line, LineError, Outlook, Parts, Switchboard};
+pub use supervisor::{
+    CallInstanceFactory, Incident, InstanceFactory, InstanceSupervisor, Observed, Observer,
+    SupervisedInstance,
+};
+pub use tenant_table::{
+    CallSlot, HttpPolicy, Manifest, NoCapacity, RecordingTerms, Tenant, TenantError, TenantId,
+    TenantTable, Version, VersionBuilder,
+};
 pub use ticker::Heartbeat;
+pub use version_store::Digest;
 pub use vet::{VetError, imports_of};

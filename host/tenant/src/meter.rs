@@ -11,7 +11,7 @@
 //! The guest may go on upon another thread, whose clock has nothing to do with the first one's; so time is
 //! summed from each resumption to the next tick.
 //!
-//! The tenant's [`Allowance`] is charged at the same ticks; where it is used up, the guest gives way for longer.
+//! The tenant's [`CpuQuota`] is charged at the same ticks; where it is used up, the guest gives way for longer.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::UpdateDeadline;
 
-use crate::allowance::Allowance;
+use crate::cpu_quota::CpuQuota;
 use crate::ticker::TICK;
 
 /// One instance's meter, shared between the call's task and the guest's own stack; never by two threads at
 /// once, so no access needs an order.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    allowance: Arc<Allowance>,
+    cpu_quota: Arc<CpuQuota>,
     /// What the tenant may use per second of each call.
     per_call: Duration,
     budget_ns: AtomicU64,
@@ -56,9 +56,9 @@ pub(crate) struct OverBudget {
 pub(crate) struct Waited;
 
 impl Meter {
-    pub(crate) fn new(allowance: Arc<Allowance>, per_call: Duration) -> Self {
+    pub(crate) fn new(cpu_quota: Arc<CpuQuota>, per_call: Duration) -> Self {
         Self {
-            allowance,
+            cpu_quota,
             per_call,
             budget_ns: AtomicU64::new(0),
             spent_ns: AtomicU64::new(0),
@@ -96,7 +96,7 @@ impl Meter {
         let spent = self.spent_ns.fetch_add(ran, Ordering::Relaxed) + ran;
         // What went before the first tick is not known; a tick's worth is right on average.
         let charged = if since == UNSEEN { TICK } else { Duration::from_nanos(ran) };
-        let wait = self.allowance.charge(Instant::now(), charged, self.per_call);
+        let wait = self.cpu_quota.charge(Instant::now(), charged, self.per_call);
         let budget = self.budget_ns.load(Ordering::Relaxed);
         if spent > budget {
             let (spent, budget) = (Duration::from_nanos(spent), Duration::from_nanos(budget));

@@ -13,7 +13,7 @@ use cordboard_call::contract::{
 use crate::fault::Fault;
 use crate::guest_log::TracingLog;
 use crate::instance::{Instance, InstanceConfig};
-use crate::registry::Version;
+use crate::tenant_table::Version;
 
 /// What a rehearsal showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +127,6 @@ fn config(version: &Version) -> InstanceConfig {
             call_id: "rehearsal".to_owned(),
         }),
         limits: std::sync::Arc::clone(&version.limits),
-        allowance: std::sync::Arc::default(),
+        cpu_quota: std::sync::Arc::default(),
     }
 }

@@ -1,4 +1,4 @@
-//! Media Streams messages: the recorded ones, every departure from them, and what we send.
+//! Media Streams messages: the recorded ones, every pending_hang_up from them, and what we send.
 
 use cordboard_wire::limits::MEDIA_BYTES_MAX;
 use cordboard_wire::twilio::{self, Encoding, FromCarrier, MediaFormat, Track};

@@ -245,7 +245,7 @@ impl Costs {
             began_unix_ms: 0,
             log: Arc::new(Lines::default()),
             limits: Arc::new(Limits { memory_bytes: MEMORY_BYTES_CEILING, ..Limits::default() }),
-            allowance: Arc::default(),
+            cpu_quota: Arc::default(),
         };
         // The reaper gives places back on its own thread; it may be a little behind.
         loop {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use cordboard_contract_tests::SHIPPED;
-use cordboard_isolation::{Bench, Choice, Outcome, Report, Scenario, Suite, run};
+use cordboard_isolation::{Choice, Outcome, Report, Runtime, Scenario, Suite, run};
 use cordboard_tenant::Limits;
 
 #[test]
@@ -141,20 +141,20 @@ fn scenarios(folder: &str) -> Vec<Scenario> {
 }
 
 /// Each guest compiled once, for an engine of all tests in this process.
-fn bench(guest: &str) -> &'static Bench {
-    static BENCHES: OnceLock<Vec<(&str, Bench)>> = OnceLock::new();
-    let benches = BENCHES.get_or_init(|| {
+fn prepared(guest: &str) -> &'static Runtime {
+    static RUNTIMES: OnceLock<Vec<(&str, Runtime)>> = OnceLock::new();
+    let runtimes = RUNTIMES.get_or_init(|| {
         let engine = cordboard_isolation::engine().expect("this machine can run guests");
         let compiled = |path| {
             let bytes = fs::read(path).expect("the build script has just made it");
-            Bench::new(&engine, &bytes, Limits::default(), None).expect("it is a tenant")
+            Runtime::new(&engine, &bytes, Limits::default(), None).expect("it is a tenant")
         };
         SHIPPED.map(|(name, path)| (name, compiled(path))).into()
     });
-    &benches.iter().find(|(name, _)| *name == guest).expect("it is shipped").1
+    &runtimes.iter().find(|(name, _)| *name == guest).expect("it is shipped").1
 }
 
 fn tried(name: &str, scenarios: &[Scenario], choice: Choice) -> Report {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(run(bench(name), name, scenarios, choice))
+    let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    tokio.block_on(run(prepared(name), name, scenarios, choice))
 }

@@ -11,8 +11,8 @@ use cordboard_contract_tests::{MEGAPHONE, SHIPPED, a_call};
 use cordboard_misbehaving_guests::{call_info, engine, path};
 use cordboard_recording::{Recording, Redaction};
 use cordboard_tenant::{
-    Allowance, CallAgency, CompileLimits, Component, Desk, HttpPolicy, Limits, RecordingTerms,
-    TenantId, TracingLog, Version,
+    CallInstanceFactory, CompileLimits, Component, CpuQuota, HttpPolicy, InstanceSupervisor,
+    Limits, RecordingTerms, TenantId, TracingLog, Version,
 };
 use tempfile::TempDir;
 
@@ -43,7 +43,7 @@ async fn another_tenant_gives_a_difference_one_can_read() {
     let call = Recorded::of(default(), RecordingTerms::everything()).await;
     let recording = call.recording();
     let mut components = Components::new(None).expect("an engine starts");
-    let megaphone = components.give(Path::new(MEGAPHONE)).expect("a tenant");
+    let megaphone = components.add(Path::new(MEGAPHONE)).expect("a tenant");
     let replay = replay::with(&recording, &megaphone, replay::PATIENCE).await;
     let report = replay::report(&recording, &replay, false);
 
@@ -102,15 +102,15 @@ fn default() -> &'static str {
 }
 
 fn recording_digest(recording: &Recording) -> String {
-    let lives = cordboard_recording::lives(&recording.entries);
-    cordboard_tenant::Digest::from_bytes(*lives[0].start.component).short()
+    let traces = cordboard_recording::instance_traces(&recording.entries);
+    cordboard_tenant::Digest::from_bytes(*traces[0].start.component).short()
 }
 
 /// One recorded call.
 struct Recorded(TempDir);
 
 impl Recorded {
-    /// Leads a component through [`a_call`] at a desk, and records it.
+    /// Leads a component through [`a_call`] at a supervisor, and records it.
     async fn of(component: &str, recording: RecordingTerms) -> Self {
         let place = tempfile::tempdir().expect("this machine has a place for temporary files");
         let settings = Settings {
@@ -133,17 +133,18 @@ impl Recorded {
         });
         let info = call_info("{}");
         let tape = recorder.begin(&info, &version, BEGAN).expect("every call is recorded");
-        let agency = CallAgency {
+        let factory = CallInstanceFactory {
             seed: [7; 32],
             began_unix_ms: BEGAN,
             log: Arc::new(TracingLog { tenant: "test".into(), call_id: info.call_id.clone() }),
-            allowance: Arc::new(Allowance::new(Duration::from_secs(3_600))),
-            witness: Some(tape.witness()),
+            cpu_quota: Arc::new(CpuQuota::new(Duration::from_secs(3_600))),
+            observer: Some(tape.observer()),
         };
-        let mut desk = Desk::open(agency, version, info).await.expect("it starts");
+        let mut supervisor =
+            InstanceSupervisor::open(factory, version, info).await.expect("it starts");
         for (now, event) in a_call() {
             let ended = matches!(event, Event::Ended(_));
-            desk.handle(now, event).await.expect("it answers");
+            supervisor.handle(now, event).await.expect("it answers");
             assert!(!ended || now > 1_000, "the call has an end");
         }
         tape.finish(Ended::CallerHungUp);
@@ -167,7 +168,7 @@ impl Recorded {
 
     async fn again(&self, component: &str) -> replay::Replay {
         let mut components = Components::new(None).expect("an engine starts");
-        components.give(Path::new(component)).expect("a tenant");
+        components.add(Path::new(component)).expect("a tenant");
         replay::again(&self.recording(), &mut components).await.expect("it was given")
     }
 }

@@ -11,7 +11,7 @@ use crate::World;
 
 /// Somebody with a token, at the admin API of a world's gateway.
 pub struct Operator {
-    gateway: Arc<cordboard::gateway::Gateway>,
+    gateway: Arc<cordboard::shared::gateway::Gateway>,
     url: String,
     serving: JoinHandle<()>,
 }
@@ -45,15 +45,15 @@ impl Operator {
     }
 
     /// The component of a tenant that never deployed one.
-    pub async fn shelved(&self, tenant: &str) -> Vec<u8> {
-        let line =
-            Arc::clone(self.gateway.tenants.line(tenant).expect("the world has this tenant"));
-        tokio::task::spawn_blocking(move || line.shelve())
+    pub async fn stored(&self, tenant: &str) -> Vec<u8> {
+        let deployment =
+            Arc::clone(self.gateway.tenants.deployment(tenant).expect("the world has this tenant"));
+        tokio::task::spawn_blocking(move || deployment.store_active())
             .await
-            .expect("shelving does not panic")
+            .expect("storing does not panic")
             .expect("the tenants directory can be written");
         let folder = self.gateway.config.tenants_dir.join(tenant);
-        std::fs::read(folder.join("versions/v1/component.wasm")).expect("it was shelved")
+        std::fs::read(folder.join("versions/v1/component.wasm")).expect("it was stored")
     }
 
     /// The live calls.

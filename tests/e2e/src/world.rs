@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cordboard::config::{Config, Sources};
-use cordboard::gateway::Gateway;
 use cordboard::serve;
+use cordboard::shared::gateway::Gateway;
 use cordboard_sim::carrier::{
     CallHandle, CallPlan, CallReport, CallerScript, Carrier, CarrierConfig, RestServer, Step,
 };

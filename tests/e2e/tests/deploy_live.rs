@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 async fn a_call_moves_through_three_versions_and_back_and_nobody_hears_it() {
     let world = plan().open().await;
     let operator = Operator::of(&world).await;
-    let original = operator.shelved("bits").await;
+    let original = operator.stored("bits").await;
     for mark in ["two", "three", "four"] {
         operator.post_bytes("/v1/tenants/bits/deploy", marked(&original, mark)).await;
     }
@@ -36,7 +36,7 @@ async fn a_roll_back_overtakes_a_migration_under_way() {
     const CALLS: usize = 12;
     let world = plan().open().await;
     let operator = Operator::of(&world).await;
-    let original = operator.shelved("default").await;
+    let original = operator.stored("default").await;
     operator.post_bytes("/v1/tenants/default/deploy", marked(&original, "two")).await;
     let calls: Vec<_> =
         (0..CALLS).map(|_| world.start(CallPlan::new(caller().then_close()))).collect();
@@ -73,7 +73,7 @@ async fn a_roll_back_overtakes_a_migration_under_way() {
 async fn a_pinned_call_keeps_its_version_while_the_next_one_gets_the_new() {
     let world = plan().open().await;
     let operator = Operator::of(&world).await;
-    let original = operator.shelved("default").await;
+    let original = operator.stored("default").await;
     // Compiled before anybody calls: on a busy machine that takes longer than callers wait.
     let staged = operator.post_bytes("/v1/tenants/default/deploy", marked(&original, "two")).await;
     assert_eq!((&staged["version"], &staged["part"]), (&json!("v2"), &Value::Null));
@@ -123,7 +123,7 @@ async fn an_operators_command_reaches_the_tenant_of_a_live_call() {
 async fn a_shadow_behind_every_call_is_compared_and_heard_by_nobody() {
     let world = plan().open().await;
     let operator = Operator::of(&world).await;
-    let original = operator.shelved("bits").await;
+    let original = operator.stored("bits").await;
     let path = "/v1/tenants/bits/deploy?then=shadow&percent=100";
     operator.post_bytes(path, marked(&original, "twin")).await;
     let calls: Vec<_> = (0..25).map(|_| world.neighbour()).collect();

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cordboard::gateway::Migration;
 use cordboard::replay::{self, Components};
+use cordboard::rollout::migration::Migration;
 use cordboard_e2e::{Plan, Shop, World, caller, said, until};
-use cordboard_recording::{Entry, Recording, Step, lives, turns};
+use cordboard_recording::{Entry, Recording, Step, instance_traces, turns};
 use cordboard_sim::carrier::{CallPlan, Step as Does};
 use cordboard_sim::model::{Answer, Exchange, ModelScript};
 use tempfile::TempDir;
@@ -52,64 +52,66 @@ async fn a_call_whose_version_was_swapped_in_mid_sentence_replays_identical() {
     let place = Place::new();
     let world = place.recording(Plan::script(tones())).open().await;
     let gateway = world.gateway();
-    let line = Arc::clone(gateway.tenants.line("default").expect("every world has one"));
-    let shelving = Arc::clone(&line);
+    let deployment =
+        Arc::clone(gateway.tenants.deployment("default").expect("every world has one"));
+    let storing = Arc::clone(&deployment);
     tokio::task::spawn_blocking(move || {
-        shelving.shelve().expect("the tenants directory can be written");
+        storing.store_active().expect("the tenants directory can be written");
     })
     .await
     .expect("it does not panic");
     let tenants = tempfile::tempdir().expect("this machine has a place for temporary files");
     let folder = gateway.config.tenants_dir.join("default");
-    let original =
-        std::fs::read(folder.join("versions/v1/component.wasm")).expect("it was shelved");
-    let staging = Arc::clone(&line);
+    let original = std::fs::read(folder.join("versions/v1/component.wasm")).expect("it was stored");
+    let staging = Arc::clone(&deployment);
     tokio::task::spawn_blocking(move || {
         let newer = marked(&original);
         let tried = staging.try_out(&newer).expect("the same component with another name");
-        let staged = staging.stage(&tried, &newer, "a test", "").expect("the shelf has room");
-        let force = cordboard_tenant::shelf::Force::No;
+        let staged = staging.stage(&tried, &newer, "a test", "").expect("the store has room");
+        let force = cordboard_tenant::version_store::Force::No;
         staging.change(|registry| registry.activate(staged.name(), force)).expect("it may");
     })
     .await
     .expect("it does not panic");
-    let (newer, older) = (line.active(), "v1".parse().expect("a version's name"));
-    let older = line.ready(older).expect("it is on the shelf");
+    let (newer, older) = (deployment.active(), "v1".parse().expect("a version's name"));
+    let older = deployment.ready(older).expect("it is stored");
 
     let script = caller().then(listen()).say(said("a question", 500)).then(listen()).hang_up();
     let call = world.start(CallPlan::new(script));
     until("the call is up", || gateway.calls_live() == 1).await;
     for to in [&older, &newer] {
         // The call began with the newer one.
-        let (changing, name) = (Arc::clone(&line), to.name.parse().expect("a version's name"));
+        let (changing, name) =
+            (Arc::clone(&deployment), to.name.parse().expect("a version's name"));
         tokio::task::spawn_blocking(move || {
-            let force = cordboard_tenant::shelf::Force::No;
+            let force = cordboard_tenant::version_store::Force::No;
             changing.change(|registry| registry.activate(name, force)).expect("it may");
         })
         .await
         .expect("it does not panic");
-        let moved = gateway.migrate(&line, None).await;
+        let moved = gateway.migrate(&deployment, None).await;
         assert!(matches!(moved[0].1, Migration::Moved { .. }), "{moved:?}");
         let answers = || gateway.calls().iter().any(|call| call.version == to.name);
         until("the list of calls says so", answers).await;
     }
     let report = call.finished().await;
     assert_eq!(report.script_failure, None);
-    // The shelf outlives the world, as it does a gateway.
+    // The version store outlives the world, as it does a gateway.
     copy(&folder, &tenants.path().join("default"));
     world.close().await;
     gateway.recorder.close();
 
     let recording = place.only();
-    let lives = lives(&recording.entries);
-    assert_eq!(lives.len(), 3, "the first instance and two successors");
-    let loaded = |life: &&cordboard_recording::Life| matches!(life.steps[0], Step::Loaded { .. });
-    assert_eq!(lives.iter().filter(loaded).count(), 2);
+    let traces = instance_traces(&recording.entries);
+    assert_eq!(traces.len(), 3, "the first instance and two successors");
+    let loaded =
+        |trace: &&cordboard_recording::InstanceTrace| matches!(trace.steps[0], Step::Loaded { .. });
+    assert_eq!(traces.iter().filter(loaded).count(), 2);
     let seats = recording.entries.iter().filter(|entry| matches!(entry, Entry::Seated { .. }));
     assert_eq!(seats.count(), 3);
     let mut components =
         Components::new(Some(tenants.path().to_owned())).expect("an engine starts");
-    let replay = replay::again(&recording, &mut components).await.expect("both are on the shelf");
+    let replay = replay::again(&recording, &mut components).await.expect("both are stored");
     let report = replay::report(&recording, &replay, false);
     assert!(replay.is_identical() && replay.instances == 3, "{report}");
 }
@@ -146,7 +148,7 @@ async fn no_secret_of_the_operator_is_in_a_recording() {
         "the request was recorded as the tenant made it"
     );
     let raw: Vec<u8> =
-        lives(&recording.entries).iter().flat_map(|life| bytes(&life.steps)).collect();
+        instance_traces(&recording.entries).iter().flat_map(|trace| bytes(&trace.steps)).collect();
     for secret in SECRETS {
         assert!(!text.contains(secret), "{secret}");
         assert!(!raw.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret}");

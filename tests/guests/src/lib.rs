@@ -1,7 +1,7 @@
 //! Guests with one vice each, and a stand to try them on.
 //!
-//! The guests are the examples of `vices/`, compiled by this crate's build script. What must happen to each is in
-//! `tests/vices.rs`, where a guest without a test of its name does not compile.
+//! The guests are the examples of `misbehaving/`, compiled by this crate's build script. What must happen to each is in
+//! `tests/misbehaving.rs`, where a guest without a test of its name does not compile.
 
 use std::fs;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -10,7 +10,7 @@ use cordboard_call::contract::{
     Action, AudioFormat, CallInfo, Direction, Encoding, Event, Millis, ModelAudio, ModelInfo,
 };
 use cordboard_tenant::{
-    Allowance, CompileLimits, Component, Engine, EngineConfig, Fault, Instance, InstanceConfig,
+    CompileLimits, Component, CpuQuota, Engine, EngineConfig, Fault, Instance, InstanceConfig,
     Limits, LogLevel, LogSink, VetError,
 };
 
@@ -107,7 +107,7 @@ impl Stand {
         component: &Component,
         limits: Limits,
         seed: u8,
-        allowance: Arc<Allowance>,
+        cpu_quota: Arc<CpuQuota>,
     ) -> Result<Self, Fault> {
         let lines = Arc::new(Lines::default());
         let config = InstanceConfig {
@@ -115,7 +115,7 @@ impl Stand {
             began_unix_ms: 1_700_000_000_000,
             log: Arc::clone(&lines) as _,
             limits: Arc::new(limits),
-            allowance,
+            cpu_quota,
         };
         let instance = Instance::start(component, config).await?;
         Ok(Self { instance, lines, now: 0 })

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cordboard_call::contract::Event;
 use cordboard_misbehaving_guests::{Stand, component};
-use cordboard_tenant::{Allowance, Component, Limits};
+use cordboard_tenant::{Component, CpuQuota, Limits};
 use rustix::time::{ClockId, clock_gettime};
 
 /// What the tenant may use in a second, and at once: little, so that a machine that is busy with other things gives
@@ -23,10 +23,10 @@ fn a_greedy_tenant_gets_its_share_and_its_neighbour_all_it_wants() {
     let test = async {
         let slow = component("is_slow").expect("it passes vetting");
         let least = least_cost(&slow).await;
-        let allowance = Arc::new(Allowance::new(FLOOR));
+        let cpu_quota = Arc::new(CpuQuota::new(FLOOR));
         let began = Instant::now();
         let greedy: Vec<_> = (1..=2)
-            .map(|seed| tokio::spawn(work_on(slow.clone(), seed, Arc::clone(&allowance))))
+            .map(|seed| tokio::spawn(work_on(slow.clone(), seed, Arc::clone(&cpu_quota))))
             .collect();
         let mut neighbour = Stand::start("echoes").await.expect("it starts");
         let mut frames = 0_u32;
@@ -44,15 +44,15 @@ fn a_greedy_tenant_gets_its_share_and_its_neighbour_all_it_wants() {
         // The last round of each call may have overdrawn.
         let used = least * (rounds - 2);
         assert!(used <= allowed, "{rounds} rounds of at least {least:?}, {allowed:?} allowed");
-        assert!(allowance.take_strikes() >= 2);
+        assert!(cpu_quota.take_throttled_seconds() >= 2);
         assert!(frames > 150, "a call brings one every 20 ms; {frames} were answered");
     };
     runtime.block_on(async { tokio::spawn(test).await.expect("the test itself does not panic") });
 }
 
 /// Answers one expensive event after the other, and says how many it could.
-async fn work_on(slow: Component, seed: u8, allowance: Arc<Allowance>) -> u32 {
-    let mut call = Stand::start_within(&slow, patient(), seed, allowance).await.expect("it starts");
+async fn work_on(slow: Component, seed: u8, cpu_quota: Arc<CpuQuota>) -> u32 {
+    let mut call = Stand::start_within(&slow, patient(), seed, cpu_quota).await.expect("it starts");
     let began = Instant::now();
     let mut rounds = 0;
     while began.elapsed() < LONG {

@@ -1,11 +1,12 @@
-//! Tenants from a directory: who answers which number, and that a broken one harms no other.
+//! TenantTable from a directory: who answers which number, and that a broken one harms no other.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use cordboard_misbehaving_guests::{bytes, engine};
-use cordboard_tenant::{CompileLimits, Making, TenantError, Tenants};
+use cordboard_tenant::{CompileLimits, TenantError, TenantTable, VersionBuilder};
 use serde_json::{Map, Value, json};
 
 #[test]
@@ -94,7 +95,7 @@ fn broken_tenants_are_reported_with_file_and_key_and_the_others_live() {
     assert!(said("module").contains("core module, not a component"), "{}", said("module"));
     let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id().as_str()).collect();
     assert_eq!(ids, ["default", "sound"]);
-    let (sound, seen) = Tenants::survey(dir.path(), &CompileLimits::default());
+    let (sound, seen) = TenantTable::survey(dir.path(), &CompileLimits::default());
     let words = |errors: &[TenantError]| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(words(&seen), words(&errors), "the survey finds the same without compiling");
     assert_eq!(sound.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["sound"]);
@@ -161,27 +162,29 @@ fn a_tenant_has_no_more_calls_than_it_may_have() {
 
 #[test]
 fn an_unusable_default_component_is_an_error_of_its_own() {
-    let settings = Map::new();
+    let builder = builder(Map::new(), Cow::Borrowed(b"nothing"));
 
-    let error = Tenants::open(None, making(&settings, b"nothing")).unwrap_err();
+    let error = TenantTable::open(None, &builder).unwrap_err();
 
     assert!(error.to_string().contains("not WebAssembly"), "{error}");
 }
 
-fn open(dir: Option<&Path>) -> (Tenants, Vec<TenantError>) {
+fn open(dir: Option<&Path>) -> (TenantTable, Vec<TenantError>) {
     let default_settings = Map::from_iter([("voice".to_owned(), json!("marin"))]);
-    let echoes = bytes("echoes");
-    Tenants::open(dir, making(&default_settings, &echoes)).expect("the default is sound")
+    let builder = builder(default_settings, bytes("echoes").into());
+    TenantTable::open(dir, &builder).expect("the default is sound")
 }
 
-fn making<'a>(default_settings: &'a Map<String, Value>, default_component: &'a [u8]) -> Making<'a> {
-    const LIMITS: &CompileLimits = &CompileLimits {
-        component_bytes_max: 32 << 20,
-        compile_deadline: std::time::Duration::from_secs(600),
-    };
-    Making {
-        engine: engine(),
-        limits: LIMITS,
+fn builder(
+    default_settings: Map<String, Value>,
+    default_component: Cow<'static, [u8]>,
+) -> VersionBuilder {
+    VersionBuilder {
+        engine: engine().clone(),
+        limits: CompileLimits {
+            component_bytes_max: 32 << 20,
+            compile_deadline: std::time::Duration::from_secs(600),
+        },
         cache: None,
         default_component,
         default_settings,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use cordboard_isolation::{Bench, Choice, Report, Scenario, run};
+use cordboard_isolation::{Choice, Report, Runtime, Scenario, run};
 use cordboard_misbehaving_guests::{bytes, for_each_guest};
 use cordboard_tenant::{Engine, Limits};
 
@@ -18,7 +18,7 @@ macro_rules! a_test_of_its_own {
 }
 for_each_guest!(a_test_of_its_own);
 
-macro_rules! vices {
+macro_rules! misbehaving {
     ($($guest:ident => $words:expr;)*) => {$(
         #[test]
         fn $guest() {
@@ -29,7 +29,7 @@ macro_rules! vices {
     )*};
 }
 
-vices! {
+misbehaving! {
     answers_too_often => "too many actions in `timer`: 1000 for one event, 256 are allowed";
     exits => "calls exit(";
     floods_actions => "floods its own call";
@@ -54,9 +54,9 @@ macro_rules! refusals {
     ($($guest:ident => $words:expr;)*) => {$(
         #[test]
         fn $guest() {
-            let bench = Bench::new(engine(), &bytes(stringify!($guest)), Limits::default(), None);
+            let runtime = Runtime::new(engine(), &bytes(stringify!($guest)), Limits::default(), None);
 
-            let refusal = bench.expect_err("it is no tenant").to_string();
+            let refusal = runtime.expect_err("it is no tenant").to_string();
 
             assert!(refusal.contains($words), "{refusal}");
         }
@@ -190,12 +190,13 @@ fn tried(guest: &str, scenario: Option<&str>, choice: Choice) -> Report {
 }
 
 fn tried_with(guest: &str, scenario: Option<&str>, choice: Choice, limits: Limits) -> Report {
-    let bench = Bench::new(engine(), &bytes(guest), limits, None).expect("it passes vetting");
+    let guest_runtime =
+        Runtime::new(engine(), &bytes(guest), limits, None).expect("it passes vetting");
     let parse = |text| Scenario::parse(Path::new("a scenario"), text).expect("it is one");
     let scenarios: Vec<_> = scenario.map(parse).into_iter().collect();
     // A guest that sleeps needs timers to be ended for it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    runtime.expect("a runtime").block_on(run(&bench, guest, &scenarios, choice))
+    runtime.expect("a runtime").block_on(run(&guest_runtime, guest, &scenarios, choice))
 }
 
 #[track_caller]

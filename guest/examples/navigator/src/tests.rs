@@ -263,6 +263,6 @@ fn music(ms: usize) -> Vec<i16> {
 
 /// A recorded voice, from the clips that the simulators speak with.
 fn voice(ms: usize) -> Vec<i16> {
-    let clip = include_bytes!("../../../../tests/sim/speech/caller_ready.8k.ulaw");
+    let clip = include_bytes!("../../../../host/sim/speech/caller_ready.8k.ulaw");
     cordboard_audio::decode_twilio_audio(&clip[..ms * 8])
 }

@@ -52,7 +52,7 @@ use std::collections::VecDeque;
 use cordboard_audio::sound::ulaw_level_dbm0;
 use serde::{Deserialize, Serialize};
 
-use super::words::{append_bounded, common, words};
+use super::phrases::{append_bounded, common, words};
 use crate::wire::{ServerEvent, event_type};
 use crate::{Call, Encoding, Event, Hearing};
 

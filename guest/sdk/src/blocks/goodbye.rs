@@ -51,8 +51,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Phrases;
+use super::phrases::words;
 use super::said::Speech;
-use super::words::words;
 use crate::{Call, Event, Speaker, Turn};
 
 /// What a farewell is.

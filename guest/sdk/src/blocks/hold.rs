@@ -69,7 +69,7 @@ use cordboard_audio::sound::{Sound, SoundMeter};
 use serde::{Deserialize, Serialize};
 
 use super::Phrases;
-use super::words::{common, words};
+use super::phrases::{common, words};
 use crate::{Call, Encoding, Hearing};
 
 /// How to wait. Times in milliseconds.

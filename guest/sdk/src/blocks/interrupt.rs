@@ -46,8 +46,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::phrases::{append_bounded, words};
 use super::said::Speech;
-use super::words::{append_bounded, words};
 use super::{CallerText, Phrases};
 use crate::{Call, Event, Session, TurnDetection};
 

@@ -18,11 +18,11 @@ pub mod menu;
 pub mod transcript;
 
 mod audio;
+mod phrases;
 mod said;
-mod words;
 
+pub use phrases::Phrases;
 pub use said::CallerText;
-pub use words::Phrases;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

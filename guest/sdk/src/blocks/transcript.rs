@@ -52,8 +52,8 @@ use cordboard_audio::sound::ulaw_level_dbm0;
 use serde::{Deserialize, Serialize};
 
 use super::Phrases;
+use super::phrases::words;
 use super::said::Speech;
-use super::words::words;
 use crate::Event;
 
 /// What nobody says. Times in milliseconds.

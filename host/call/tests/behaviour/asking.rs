@@ -5,7 +5,7 @@ use cordboard_call::contract::{
 };
 use cordboard_call::{Input, Note, Output};
 
-use crate::desk::{Answer, Desk, config, ms, play};
+use crate::rig::{Answer, Rig, config, ms, play};
 
 fn timer(token: u64, at: u64) -> Action {
     Action::SetTimer(Timer { token, at })
@@ -26,8 +26,8 @@ fn publication(topic: &str, json: &str) -> Action {
     Action::Publish(Publication { topic: topic.to_owned(), json: json.to_owned() })
 }
 
-fn requests(desk: &Desk) -> Vec<&HttpRequest> {
-    let requests = desk.others.iter().filter_map(|output| match output {
+fn requests(rig: &Rig) -> Vec<&HttpRequest> {
+    let requests = rig.others.iter().filter_map(|output| match output {
         Output::Http(request) => Some(request),
         _ => None,
     });
@@ -36,84 +36,84 @@ fn requests(desk: &Desk) -> Vec<&HttpRequest> {
 
 #[test]
 fn a_timer_fires_once_at_its_time() {
-    let mut desk = Desk::new();
-    desk.act(vec![timer(7, 1_000), timer(8, 500), timer(9, 700), Action::CancelTimer(9)]);
-    desk.run_for(10_000);
+    let mut rig = Rig::new();
+    rig.act(vec![timer(7, 1_000), timer(8, 500), timer(9, 700), Action::CancelTimer(9)]);
+    rig.run_for(10_000);
     let fired: Vec<_> =
-        desk.told.iter().filter(|(_, event)| matches!(event, Event::Timer(_))).cloned().collect();
+        rig.told.iter().filter(|(_, event)| matches!(event, Event::Timer(_))).cloned().collect();
     assert_eq!(fired, [(ms(500), Event::Timer(8)), (ms(1_000), Event::Timer(7))]);
 }
 
 #[test]
 fn the_same_token_moves_its_timer() {
-    let mut desk = Desk::new();
-    desk.act(vec![timer(7, 1_000)]);
-    desk.act(vec![timer(7, 2_000)]);
-    desk.run_to(ms(1_999));
-    assert_eq!(desk.events(), []);
-    desk.run_to(ms(2_000));
-    assert_eq!(desk.events(), [Event::Timer(7)]);
+    let mut rig = Rig::new();
+    rig.act(vec![timer(7, 1_000)]);
+    rig.act(vec![timer(7, 2_000)]);
+    rig.run_to(ms(1_999));
+    assert_eq!(rig.events(), []);
+    rig.run_to(ms(2_000));
+    assert_eq!(rig.events(), [Event::Timer(7)]);
 }
 
 #[test]
 fn a_timer_in_the_past_fires_at_once() {
-    let mut desk = Desk::new();
-    desk.run_for(5_000);
-    desk.act(vec![timer(7, 1)]);
-    assert_eq!(desk.events(), [Event::Timer(7)]);
+    let mut rig = Rig::new();
+    rig.run_for(5_000);
+    rig.act(vec![timer(7, 1)]);
+    assert_eq!(rig.events(), [Event::Timer(7)]);
 }
 
 #[test]
 fn at_most_64_timers_are_set() {
-    let mut desk = Desk::new();
-    desk.act((0..65).map(|token| timer(token, 99_999)).collect());
-    assert_eq!(desk.refusals().len(), 1);
-    assert_eq!(desk.refusals()[0].0, "set-timer");
+    let mut rig = Rig::new();
+    rig.act((0..65).map(|token| timer(token, 99_999)).collect());
+    assert_eq!(rig.refusals().len(), 1);
+    assert_eq!(rig.refusals()[0].0, "set-timer");
 }
 
 #[test]
 fn a_request_is_answered_once_and_its_token_is_free_again() {
-    let mut desk = Desk::new();
-    desk.act(vec![request(1, 500), request(1, 500)]);
-    assert_eq!(desk.refusals().len(), 1);
+    let mut rig = Rig::new();
+    rig.act(vec![request(1, 500), request(1, 500)]);
+    assert_eq!(rig.refusals().len(), 1);
     let response =
         HttpResponse { token: 1, status: 204, headers: Vec::new(), body: b"ok".to_vec() };
-    desk.give(Input::HttpDone(response.clone()));
-    desk.give(Input::HttpDone(response.clone()));
-    assert_eq!(desk.events()[1..], [Event::HttpDone(response)]);
-    assert!(desk.notes.contains(&Note::OrphanedHttp));
-    desk.act(vec![request(1, 500)]);
+    rig.feed(Input::HttpDone(response.clone()));
+    rig.feed(Input::HttpDone(response.clone()));
+    assert_eq!(rig.events()[1..], [Event::HttpDone(response)]);
+    assert!(rig.notes.contains(&Note::OrphanedHttp));
+    rig.act(vec![request(1, 500)]);
     let failure = HttpFailure { token: 1, reason: "timeout".to_owned() };
-    desk.give(Input::HttpFailed(failure.clone()));
-    assert_eq!(desk.events().last(), Some(&Event::HttpFailed(failure)));
+    rig.feed(Input::HttpFailed(failure.clone()));
+    assert_eq!(rig.events().last(), Some(&Event::HttpFailed(failure)));
 }
 
 #[test]
 fn at_most_eight_requests_are_under_way_and_none_longer_than_30_s() {
-    let mut desk = Desk::new();
-    desk.act((0..9).map(|token| request(token, if token == 0 { 0 } else { 99_999 })).collect());
+    let mut rig = Rig::new();
+    rig.act((0..9).map(|token| request(token, if token == 0 { 0 } else { 99_999 })).collect());
     assert_eq!(
-        desk.refusals(),
+        rig.refusals(),
         [("http".to_owned(), "at most 8 requests can be under way".to_owned())]
     );
-    assert_eq!(requests(&desk).len(), 8);
-    assert!(requests(&desk).iter().all(|request| request.timeout_ms == 30_000));
+    assert_eq!(requests(&rig).len(), 8);
+    assert!(requests(&rig).iter().all(|request| request.timeout_ms == 30_000));
 }
 
 #[test]
 fn a_request_too_large_is_refused() {
-    let mut desk = Desk::new();
+    let mut rig = Rig::new();
     let Action::Http(mut large) = request(1, 500) else { unreachable!() };
     large.body = vec![0; 128 * 1024];
-    desk.act(vec![Action::Http(large)]);
-    assert_eq!(desk.refusals().len(), 1);
-    assert!(requests(&desk).is_empty());
+    rig.act(vec![Action::Http(large)]);
+    assert_eq!(rig.refusals().len(), 1);
+    assert!(requests(&rig).is_empty());
 }
 
 #[test]
 fn a_publication_needs_a_plain_topic_and_whole_json() {
-    let mut desk = Desk::new();
-    desk.act(vec![
+    let mut rig = Rig::new();
+    rig.act(vec![
         publication("transcript.caller", r#"{"text":"hello"}"#),
         publication("Transcript", "1"),
         publication("", "1"),
@@ -122,68 +122,68 @@ fn a_publication_needs_a_plain_topic_and_whole_json() {
         publication("a", "1 2"),
         publication("a", &format!("\"{}\"", "x".repeat(64 * 1024))),
     ]);
-    assert_eq!(desk.refusals().len(), 6);
-    assert_eq!(desk.others.len(), 1);
+    assert_eq!(rig.refusals().len(), 6);
+    assert_eq!(rig.others.len(), 1);
 }
 
 #[test]
 fn publications_have_a_rate() {
-    let mut desk = Desk::new();
-    desk.act((0..250).map(|_| publication("a", "1")).collect());
-    assert_eq!((desk.others.len(), desk.refusals().len()), (200, 50));
-    desk.run_for(1_000);
-    desk.act(vec![publication("a", "1")]);
-    assert_eq!(desk.others.len(), 201);
+    let mut rig = Rig::new();
+    rig.act((0..250).map(|_| publication("a", "1")).collect());
+    assert_eq!((rig.others.len(), rig.refusals().len()), (200, 50));
+    rig.run_for(1_000);
+    rig.act(vec![publication("a", "1")]);
+    assert_eq!(rig.others.len(), 201);
 }
 
 #[test]
 fn more_audio_than_five_minutes_is_refused_whole() {
-    let mut desk = Desk::new();
+    let mut rig = Rig::new();
     for _ in 0..10 {
-        desk.act(vec![play("a", 240_000, false)]);
+        rig.act(vec![play("a", 240_000, false)]);
     }
-    assert_eq!(desk.refusals(), []);
-    desk.act(vec![play("a", 3_201, true)]);
-    assert_eq!(desk.refusals().len(), 1);
-    assert_eq!(desk.call.waiting_ms(), 300_000 - 400);
+    assert_eq!(rig.refusals(), []);
+    rig.act(vec![play("a", 3_201, true)]);
+    assert_eq!(rig.refusals().len(), 1);
+    assert_eq!(rig.call.waiting_ms(), 300_000 - 400);
 }
 
 #[test]
 fn audio_in_crumbs_is_bounded_by_their_number() {
     let mut config = config();
     config.limits.pieces_max = 1_000;
-    let mut desk = Desk::with(config, |_, _| Answer::Do(Vec::new()));
-    desk.act(vec![play("a", 8_000, false)]);
+    let mut rig = Rig::with(config, |_, _| Answer::Do(Vec::new()));
+    rig.act(vec![play("a", 8_000, false)]);
     for _ in 0..5 {
-        desk.act((0..250).map(|n| play(&format!("i{}", n % 2), 1, false)).collect());
+        rig.act((0..250).map(|n| play(&format!("i{}", n % 2), 1, false)).collect());
     }
-    assert_eq!(desk.refusals().len(), 251);
-    desk.run_for(20_000);
-    assert_eq!(desk.frames().len(), 8_000 + 1_120, "what was not refused was played");
+    assert_eq!(rig.refusals().len(), 251);
+    rig.run_for(20_000);
+    assert_eq!(rig.frames().len(), 8_000 + 1_120, "what was not refused was played");
 }
 
 #[test]
 fn items_marks_and_their_names_are_bounded() {
-    let mut desk = Desk::new();
-    desk.act((0..=255).map(|n| play(&format!("i{n}"), 160, false)).collect());
-    assert_eq!(desk.refusals(), []);
-    desk.act(vec![
+    let mut rig = Rig::new();
+    rig.act((0..=255).map(|n| play(&format!("i{n}"), 160, false)).collect());
+    assert_eq!(rig.refusals(), []);
+    rig.act(vec![
         play("one more", 160, false),
         play("i0", 160, true),
         play(&"n".repeat(257), 1, true),
     ]);
-    assert_eq!(desk.refusals().len(), 2);
-    desk.act((0..=255).map(|n| Action::Mark(format!("m{n}"))).collect());
-    assert_eq!(desk.refusals().len(), 2);
-    desk.act(vec![Action::Mark("m".to_owned()), Action::Mark("m".repeat(257))]);
-    assert_eq!(desk.refusals().len(), 4);
+    assert_eq!(rig.refusals().len(), 2);
+    rig.act((0..=255).map(|n| Action::Mark(format!("m{n}"))).collect());
+    assert_eq!(rig.refusals().len(), 2);
+    rig.act(vec![Action::Mark("m".to_owned()), Action::Mark("m".repeat(257))]);
+    assert_eq!(rig.refusals().len(), 4);
 }
 
 #[test]
 fn an_operators_command_reaches_the_tenant_unless_it_is_too_large() {
-    let mut desk = Desk::new();
-    desk.give(Input::Command("x".repeat(64 * 1024 + 1)));
-    desk.give(Input::Command(r#"{"a":1}"#.to_owned()));
-    assert_eq!(desk.notes, [Note::CommandDropped]);
-    assert_eq!(desk.told[1..], [(ms(0), Event::Command(r#"{"a":1}"#.to_owned()))]);
+    let mut rig = Rig::new();
+    rig.feed(Input::Command("x".repeat(64 * 1024 + 1)));
+    rig.feed(Input::Command(r#"{"a":1}"#.to_owned()));
+    assert_eq!(rig.notes, [Note::CommandDropped]);
+    assert_eq!(rig.told[1..], [(ms(0), Event::Command(r#"{"a":1}"#.to_owned()))]);
 }

@@ -1,6 +1,6 @@
 //! How a call behaves, on a virtual clock.
 
-mod desk;
+mod rig;
 
 mod asking;
 mod caller;

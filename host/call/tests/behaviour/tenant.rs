@@ -8,7 +8,7 @@ use cordboard_call::{Call, Input, Note, Output, TenantFault, ToCarrier};
 use cordboard_wire::openai::ServerEvent;
 use cordboard_wire::twilio::{FromCarrier, Track};
 
-use crate::desk::{Answer, Desk, config, model_info, ms, play};
+use crate::rig::{Answer, Rig, config, model_info, ms, play};
 
 fn trap() -> TenantFault {
     TenantFault::Trapped("unreachable".to_owned())
@@ -36,8 +36,8 @@ fn trapping(starts: Rc<RefCell<Vec<bool>>>) -> impl FnMut(cordboard_call::Now, &
     }
 }
 
-fn press(desk: &mut Desk, digit: char) {
-    desk.give(Input::Carrier(FromCarrier::Dtmf { digit }));
+fn press(rig: &mut Rig, digit: char) {
+    rig.feed(Input::Carrier(FromCarrier::Dtmf { digit }));
 }
 
 /// The tenant events that come out while nobody answers.
@@ -174,33 +174,33 @@ fn a_line_of_nothing_but_control_events_ends_the_call_with_the_apology() {
 #[test]
 fn a_trap_ends_an_instance_and_not_the_call() {
     let starts = Rc::new(RefCell::new(Vec::new()));
-    let mut desk = Desk::with_model(config(), trapping(starts.clone()));
-    desk.act(vec![play("a", 16_000, true)]);
-    press(&mut desk, '1');
-    desk.frame(7);
+    let mut rig = Rig::with_model(config(), trapping(starts.clone()));
+    rig.act(vec![play("a", 16_000, true)]);
+    press(&mut rig, '1');
+    rig.frame(7);
     assert_eq!(*starts.borrow(), [false, true]);
-    let tail = &desk.told[desk.told.len() - 4..];
+    let tail = &rig.told[rig.told.len() - 4..];
     assert!(matches!(tail[0].1, Event::CallerKey(_)), "the event that trapped is not given again");
     assert!(matches!(&tail[1].1, Event::Started(info) if info.restarted));
     assert!(matches!(tail[2].1, Event::ModelReady(_)));
     assert_eq!(tail[3].1, Event::CallerAudio(vec![7; 160]));
-    desk.run_for(3_000);
-    assert_eq!(desk.frames().len(), 16_000, "what was queued plays on");
-    assert!(desk.summary.is_none());
+    rig.run_for(3_000);
+    assert_eq!(rig.frames().len(), 16_000, "what was queued plays on");
+    assert!(rig.summary.is_none());
 }
 
 #[test]
 fn an_instance_that_fails_before_it_answered_anything_has_not_greeted_the_caller() {
     let mut failures = 2;
-    let mut desk = Desk::with(config(), move |_, event| match event {
+    let mut rig = Rig::with(config(), move |_, event| match event {
         Event::Started(_) if failures > 0 => {
             failures -= 1;
             Answer::Fail(trap())
         }
         _ => Answer::Do(Vec::new()),
     });
-    desk.frame(1);
-    let starts = desk.told.iter().filter_map(|(_, event)| match event {
+    rig.frame(1);
+    let starts = rig.told.iter().filter_map(|(_, event)| match event {
         Event::Started(info) => Some(info.restarted),
         _ => None,
     });
@@ -209,15 +209,15 @@ fn an_instance_that_fails_before_it_answered_anything_has_not_greeted_the_caller
 
 #[test]
 fn events_wait_for_the_fresh_instance_and_come_after_its_start() {
-    let mut desk = Desk::with(config(), trapping(Rc::default()));
-    desk.restarts_by_itself = false;
-    press(&mut desk, '1');
-    desk.frame(1);
-    desk.give(Input::ModelUp { info: model_info() });
-    desk.frame(2);
-    let before = desk.told.len();
-    desk.give(Input::TenantReady);
-    let events: Vec<_> = desk.told[before..].iter().map(|(_, event)| event).collect();
+    let mut rig = Rig::with(config(), trapping(Rc::default()));
+    rig.restarts_by_itself = false;
+    press(&mut rig, '1');
+    rig.frame(1);
+    rig.feed(Input::ModelUp { info: model_info() });
+    rig.frame(2);
+    let before = rig.told.len();
+    rig.feed(Input::TenantReady);
+    let events: Vec<_> = rig.told[before..].iter().map(|(_, event)| event).collect();
     assert!(matches!(
         events.as_slice(),
         [Event::Started(_), Event::ModelReady(_), Event::CallerAudio(_), Event::CallerAudio(_)]
@@ -226,95 +226,95 @@ fn events_wait_for_the_fresh_instance_and_come_after_its_start() {
 
 #[test]
 fn a_model_lost_while_no_instance_exists_is_new_to_the_next_one() {
-    let mut desk = Desk::with_model(config(), trapping(Rc::default()));
-    desk.restarts_by_itself = false;
-    press(&mut desk, '1');
-    desk.give(Input::ModelDown { reason: "reset".to_owned(), retry: true, refused: None });
-    let before = desk.told.len();
-    desk.give(Input::TenantReady);
-    desk.give(Input::ModelUp { info: model_info() });
-    let events: Vec<_> = desk.told[before..].iter().map(|(_, event)| event).collect();
+    let mut rig = Rig::with_model(config(), trapping(Rc::default()));
+    rig.restarts_by_itself = false;
+    press(&mut rig, '1');
+    rig.feed(Input::ModelDown { reason: "reset".to_owned(), retry: true, refused: None });
+    let before = rig.told.len();
+    rig.feed(Input::TenantReady);
+    rig.feed(Input::ModelUp { info: model_info() });
+    let events: Vec<_> = rig.told[before..].iter().map(|(_, event)| event).collect();
     assert!(matches!(events.as_slice(), [Event::Started(_), Event::ModelReady(_)]), "{events:?}");
 }
 
 #[test]
 fn a_tenant_that_fails_too_often_is_replaced_by_the_apology() {
-    let mut desk = Desk::with(config(), trapping(Rc::default()));
+    let mut rig = Rig::with(config(), trapping(Rc::default()));
     for _ in 0..4 {
-        press(&mut desk, '1');
-        desk.run_for(100);
+        press(&mut rig, '1');
+        rig.run_for(100);
     }
-    assert_eq!(desk.call.counts().restarts, 3);
-    desk.run_for(5_000);
-    assert_eq!(desk.frames(), vec![0x55; 8_000]);
-    let (_, summary) = desk.summary.expect("the call has ended");
+    assert_eq!(rig.call.counts().restarts, 3);
+    rig.run_for(5_000);
+    assert_eq!(rig.frames(), vec![0x55; 8_000]);
+    let (_, summary) = rig.summary.expect("the call has ended");
     assert_eq!(summary.reason, Ended::Failed);
     assert!(summary.detail.contains("trapped"));
 }
 
 #[test]
 fn the_apology_follows_what_the_carrier_already_has_and_replaces_the_rest() {
-    let mut desk = Desk::with(config(), trapping(Rc::default()));
-    desk.act(vec![play("a", 80_000, true)]);
+    let mut rig = Rig::with(config(), trapping(Rc::default()));
+    rig.act(vec![play("a", 80_000, true)]);
     for _ in 0..4 {
-        press(&mut desk, '1');
+        press(&mut rig, '1');
     }
-    desk.run_for(5_000);
+    rig.run_for(5_000);
     let mut expected = vec![0x11; 3_200];
     expected.extend([0x55; 8_000]);
-    assert_eq!(desk.frames(), expected);
-    assert!(desk.summary.is_some_and(|(at, _)| at == ms(1_400)));
+    assert_eq!(rig.frames(), expected);
+    assert!(rig.summary.is_some_and(|(at, _)| at == ms(1_400)));
 }
 
 #[test]
 fn failures_far_apart_never_add_up() {
-    let mut desk = Desk::with(config(), trapping(Rc::default()));
+    let mut rig = Rig::with(config(), trapping(Rc::default()));
     for _ in 0..20 {
-        press(&mut desk, '1');
-        desk.run_for(20_000);
-        desk.give(Input::ModelUp { info: model_info() });
+        press(&mut rig, '1');
+        rig.run_for(20_000);
+        rig.feed(Input::ModelUp { info: model_info() });
     }
-    assert_eq!(desk.call.counts().restarts, 20);
+    assert_eq!(rig.call.counts().restarts, 20);
 }
 
 #[test]
 fn without_any_instance_the_caller_hears_the_apology() {
-    let mut desk = Desk::with(config(), trapping(Rc::default()));
-    desk.restarts_by_itself = false;
-    press(&mut desk, '1');
-    desk.give(Input::TenantGone { reason: "no memory".to_owned() });
-    desk.run_for(5_000);
-    assert_eq!(desk.frames(), vec![0x55; 8_000]);
-    assert!(!desk.told.iter().any(|(_, event)| matches!(event, Event::Ended(_))));
-    assert!(desk.summary.is_some_and(|(_, summary)| summary.detail == "no memory"));
+    let mut rig = Rig::with(config(), trapping(Rc::default()));
+    rig.restarts_by_itself = false;
+    press(&mut rig, '1');
+    rig.feed(Input::TenantGone { reason: "no memory".to_owned() });
+    rig.run_for(5_000);
+    assert_eq!(rig.frames(), vec![0x55; 8_000]);
+    assert!(!rig.told.iter().any(|(_, event)| matches!(event, Event::Ended(_))));
+    assert!(rig.summary.is_some_and(|(_, summary)| summary.detail == "no memory"));
 }
 
 #[test]
 fn an_instance_that_never_comes_is_given_up() {
-    let mut desk = Desk::with(config(), trapping(Rc::default()));
-    desk.restarts_by_itself = false;
-    press(&mut desk, '1');
-    desk.run_to(ms(4_999));
-    assert!(desk.frames().is_empty());
-    desk.run_to(ms(10_000));
-    assert_eq!(desk.frames(), vec![0x55; 8_000]);
-    assert!(desk.summary.is_some());
+    let mut rig = Rig::with(config(), trapping(Rc::default()));
+    rig.restarts_by_itself = false;
+    press(&mut rig, '1');
+    rig.run_to(ms(4_999));
+    assert!(rig.frames().is_empty());
+    rig.run_to(ms(10_000));
+    assert_eq!(rig.frames(), vec![0x55; 8_000]);
+    assert!(rig.summary.is_some());
 }
 
 #[test]
 fn without_an_apology_the_call_ends_at_once() {
     let mut config = config();
     config.apology = Vec::new().into();
-    let mut desk = Desk::with(config, trapping(Rc::default()));
+    let mut rig = Rig::with(config, trapping(Rc::default()));
     for _ in 0..4 {
-        press(&mut desk, '1');
+        press(&mut rig, '1');
     }
-    assert!(desk.summary.is_some_and(|(at, _)| at == ms(0)));
+    assert!(rig.summary.is_some_and(|(at, _)| at == ms(0)));
 }
 
 #[test]
 fn timers_and_requests_of_a_dead_instance_are_forgotten() {
-    let mut desk = Desk::with(config(), trapping(Rc::default()));
+    let mut rig = Rig::with(config(), trapping(Rc::default()));
     let request = HttpRequest {
         token: 9,
         method: "GET".to_owned(),
@@ -323,13 +323,13 @@ fn timers_and_requests_of_a_dead_instance_are_forgotten() {
         body: Vec::new(),
         timeout_ms: 1_000,
     };
-    desk.act(vec![Action::SetTimer(Timer { token: 5, at: 1_000 }), Action::Http(request)]);
-    press(&mut desk, '1');
+    rig.act(vec![Action::SetTimer(Timer { token: 5, at: 1_000 }), Action::Http(request)]);
+    press(&mut rig, '1');
     let (status, headers, body) = (200, Vec::new(), Vec::new());
-    desk.give(Input::HttpDone(HttpResponse { token: 9, status, headers, body }));
-    desk.run_for(2_000);
-    assert!(!desk.events().iter().any(|e| matches!(e, Event::Timer(_) | Event::HttpDone(_))));
-    assert!(desk.notes.contains(&Note::OrphanedHttp));
+    rig.feed(Input::HttpDone(HttpResponse { token: 9, status, headers, body }));
+    rig.run_for(2_000);
+    assert!(!rig.events().iter().any(|e| matches!(e, Event::Timer(_) | Event::HttpDone(_))));
+    assert!(rig.notes.contains(&Note::OrphanedHttp));
 }
 
 #[test]
@@ -353,10 +353,10 @@ fn a_tenant_that_answers_its_own_echoes_without_end_is_restarted_and_then_given_
         },
     ];
     for next in loops {
-        let mut desk =
-            Desk::with(config(), move |_, event| Answer::Do(next(event).into_iter().collect()));
-        desk.run_for(10_000);
-        let (_, summary) = desk.summary.expect("the call has ended");
+        let mut rig =
+            Rig::with(config(), move |_, event| Answer::Do(next(event).into_iter().collect()));
+        rig.run_for(10_000);
+        let (_, summary) = rig.summary.expect("the call has ended");
         assert_eq!((summary.reason, summary.counts.restarts), (Ended::Failed, 3));
     }
 }
@@ -364,7 +364,7 @@ fn a_tenant_that_answers_its_own_echoes_without_end_is_restarted_and_then_given_
 #[test]
 fn the_instance_after_a_loop_has_its_own_measure() {
     let mut instances = 0;
-    let mut desk = Desk::with(config(), move |_, event| match event {
+    let mut rig = Rig::with(config(), move |_, event| match event {
         Event::Started(_) => {
             instances += 1;
             Answer::Do(vec![Action::Flush])
@@ -372,9 +372,9 @@ fn the_instance_after_a_loop_has_its_own_measure() {
         Event::Flushed(_) if instances == 1 => Answer::Do(vec![Action::Flush]),
         _ => Answer::Do(Vec::new()),
     });
-    desk.run_for(5_000);
-    assert_eq!(desk.call.counts().restarts, 1);
-    let tail: Vec<_> = desk.told.iter().rev().take(2).map(|(_, event)| event).collect();
+    rig.run_for(5_000);
+    assert_eq!(rig.call.counts().restarts, 1);
+    let tail: Vec<_> = rig.told.iter().rev().take(2).map(|(_, event)| event).collect();
     assert!(matches!(tail.as_slice(), [Event::Flushed(_), Event::Started(_)]), "{tail:?}");
 }
 
@@ -397,30 +397,30 @@ fn a_timer_that_fired_while_the_tenant_thought_can_still_be_cancelled_or_moved()
 
 #[test]
 fn more_actions_than_an_answer_may_hold_are_refused_in_one_word() {
-    let mut desk = Desk::new();
+    let mut rig = Rig::new();
     let timers = (0..40).map(|token| Action::SetTimer(Timer { token, at: 99_999 }));
     let surplus = std::iter::repeat_n(Action::Flush, 300);
-    desk.act(timers.chain(surplus).collect());
-    assert_eq!(desk.refusals().len(), 1);
-    assert!(desk.refusals()[0].1.contains("84"), "{:?}", desk.refusals());
-    let flushed = desk.events().iter().filter(|event| matches!(event, Event::Flushed(_))).count();
+    rig.act(timers.chain(surplus).collect());
+    assert_eq!(rig.refusals().len(), 1);
+    assert!(rig.refusals()[0].1.contains("84"), "{:?}", rig.refusals());
+    let flushed = rig.events().iter().filter(|event| matches!(event, Event::Flushed(_))).count();
     assert_eq!(flushed, 216);
 }
 
 #[test]
 fn an_answer_nobody_asked_for_is_noted_and_not_carried_out() {
-    let mut desk = Desk::new();
-    desk.give(Input::Answered(vec![play("a", 160, true)]));
-    assert!(desk.frames().is_empty());
-    assert_eq!(desk.notes, [Note::Unexpected("answer")]);
+    let mut rig = Rig::new();
+    rig.feed(Input::Answered(vec![play("a", 160, true)]));
+    assert!(rig.frames().is_empty());
+    assert_eq!(rig.notes, [Note::Unexpected("answer")]);
 }
 
 #[test]
 fn an_answer_holds_no_more_audio_than_it_may() {
-    let mut desk = Desk::new();
+    let mut rig = Rig::new();
     let whole = 256 * 1024;
-    desk.act(vec![play("a", whole, true), play("b", 1, true)]);
-    assert_eq!(desk.refusals().len(), 1);
-    desk.act(vec![Action::Flush, Action::ModelAudio(vec![0; whole + 1])]);
-    assert_eq!(desk.refusals().last().map(|(action, _)| action.as_str()), Some("model-audio"));
+    rig.act(vec![play("a", whole, true), play("b", 1, true)]);
+    assert_eq!(rig.refusals().len(), 1);
+    rig.act(vec![Action::Flush, Action::ModelAudio(vec![0; whole + 1])]);
+    assert_eq!(rig.refusals().last().map(|(action, _)| action.as_str()), Some("model-audio"));
 }

@@ -6,7 +6,7 @@ mod text;
 
 use std::fmt;
 
-use crate::seat::Meter;
+use crate::driver::Meter;
 
 /// One of the suites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

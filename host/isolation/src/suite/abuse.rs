@@ -8,9 +8,9 @@ use cordboard_call::contract::{CallInfo, Event, Millis};
 
 use super::events::{self, Trial};
 use super::{Sound, failed};
-use crate::bench::Bench;
+use crate::driver::{Asked, Driver, Failure, Mode};
 use crate::report::{Case, Outcome, Report, Suite};
-use crate::seat::{Asked, Failure, Manner, Seat};
+use crate::runtime::Runtime;
 
 /// Events of the conversation that a trial is followed by.
 const AFTERWARDS: usize = 10;
@@ -23,7 +23,7 @@ const LOSSES_MAX: usize = 40;
 const FUEL_MAX: u64 = 30_000_000_000;
 
 /// Abuses the component.
-pub(super) async fn run(bench: &Bench, sound: &Sound<'_>, report: &mut Report) {
+pub(super) async fn run(runtime: &Runtime, sound: &Sound<'_>, report: &mut Report) {
     let Some((_, played)) = sound.first() else {
         let outcome = Outcome::Skipped("no conversation goes well enough to be abused".to_owned());
         return report.cases.push(Case {
@@ -33,7 +33,7 @@ pub(super) async fn run(bench: &Bench, sound: &Sound<'_>, report: &mut Report) {
         });
     };
     let info = info_of(&played.asked);
-    let mut abuse = Abuse { bench, told: &played.asked, info, fuel: 0, was_cut: false };
+    let mut abuse = Abuse { runtime, told: &played.asked, info, fuel: 0, was_cut: false };
     for trial in events::trials() {
         let outcome = abuse.try_at_each_point(&trial).await;
         report.cases.push(Case { suite: Suite::Abuse, name: trial.name.to_owned(), outcome });
@@ -57,7 +57,7 @@ pub(super) async fn run(bench: &Bench, sound: &Sound<'_>, report: &mut Report) {
 }
 
 struct Abuse<'a> {
-    bench: &'a Bench,
+    runtime: &'a Runtime,
     told: &'a [Asked],
     info: CallInfo,
     /// What all trials took so far.
@@ -109,28 +109,28 @@ impl<'a> Abuse<'a> {
         events: &[Event],
         goes_on: &[Asked],
     ) -> Result<(), Failure> {
-        let mut seat = self.open().await?;
-        let handed = self.lead(&mut seat, point, events, goes_on).await;
-        self.fuel += seat.fuel();
+        let mut driver = self.open().await?;
+        let handed = self.lead(&mut driver, point, events, goes_on).await;
+        self.fuel += driver.fuel();
         handed
     }
 
     async fn lead(
         &self,
-        seat: &mut Seat<'_>,
+        driver: &mut Driver<'_>,
         point: usize,
         events: &[Event],
         goes_on: &[Asked],
     ) -> Result<(), Failure> {
         for it in &self.told[..point] {
-            seat.handle(it.now, it.event.clone()).await?;
+            driver.handle(it.now, it.event.clone()).await?;
         }
         let now: Millis = point.checked_sub(1).map_or(0, |last| self.told[last].now);
         for event in events {
-            seat.handle(now, event.clone()).await?;
+            driver.handle(now, event.clone()).await?;
         }
         for it in goes_on {
-            seat.handle(it.now, it.event.clone()).await?;
+            driver.handle(it.now, it.event.clone()).await?;
         }
         Ok(())
     }
@@ -152,7 +152,7 @@ impl<'a> Abuse<'a> {
     /// A tenant refuses a state it does not know; it does not fail over it.
     async fn states(&self) -> Vec<(&'static str, Outcome)> {
         let mut outcomes = Vec::new();
-        if !self.bench.has_handover() {
+        if !self.runtime.has_handover() {
             return outcomes;
         }
         for (name, state) in events::states() {
@@ -207,8 +207,8 @@ impl<'a> Abuse<'a> {
         Outcome::Passed
     }
 
-    async fn open(&self) -> Result<Seat<'a>, Failure> {
-        Seat::open(self.bench, self.info.clone(), Manner::default()).await
+    async fn open(&self) -> Result<Driver<'a>, Failure> {
+        Driver::open(self.runtime, self.info.clone(), Mode::default()).await
     }
 }
 

@@ -5,16 +5,16 @@
 //! that fails by itself is the first thing to mend, so nothing is built on it.
 
 mod abuse;
-mod desk;
 mod events;
 mod observe;
 mod same;
+mod supervisor;
 
-use crate::bench::Bench;
+use crate::driver::{Failure, Mode};
 use crate::report::{Case, Finding, Outcome, Report, Suite};
+use crate::runner::{Played, play};
+use crate::runtime::Runtime;
 use crate::scenario::Scenario;
-use crate::seat::{Failure, Manner};
-use crate::story::{Played, play};
 use crate::verdict::verdict;
 
 /// Events between two swaps.
@@ -39,7 +39,7 @@ impl Choice {
 /// Tries a component: the scenarios, or without any the built-in conversation, and the suites that are chosen.
 ///
 /// The future needs a tokio runtime with timers around it, and never waits for anything outside.
-pub async fn run(bench: &Bench, name: &str, scenarios: &[Scenario], choice: Choice) -> Report {
+pub async fn run(runtime: &Runtime, name: &str, scenarios: &[Scenario], choice: Choice) -> Report {
     let built_in;
     let conversations = match scenarios {
         [] => {
@@ -50,12 +50,12 @@ pub async fn run(bench: &Bench, name: &str, scenarios: &[Scenario], choice: Choi
     };
     let mut report = Report {
         component: name.to_owned(),
-        component_bytes: bench.component_bytes(),
+        component_bytes: runtime.component_bytes(),
         ..Report::default()
     };
     let mut sound = Vec::new();
     for scenario in conversations {
-        let played = play(bench, scenario, Manner::default()).await;
+        let played = play(runtime, scenario, Mode::default()).await;
         report.events += played.asked.len() as u64;
         report.meter.add(&played.meter);
         observe::conversation(&mut report.observations, scenario, &played);
@@ -69,15 +69,15 @@ pub async fn run(bench: &Bench, name: &str, scenarios: &[Scenario], choice: Choi
         }
     }
     if choice.abuse {
-        abuse::run(bench, &sound, &mut report).await;
+        abuse::run(runtime, &sound, &mut report).await;
     }
     if choice.swap {
-        swaps(bench, conversations, &sound, &mut report).await;
+        swaps(runtime, conversations, &sound, &mut report).await;
     }
     if choice.determinism {
-        repeats(bench, conversations, &sound, &mut report).await;
+        repeats(runtime, conversations, &sound, &mut report).await;
     }
-    observe::component(bench, &mut report);
+    observe::component(runtime, &mut report);
     report
 }
 
@@ -89,7 +89,12 @@ fn builtin() -> Scenario {
 
 type Sound<'a> = [(&'a Scenario, Played)];
 
-async fn swaps(bench: &Bench, conversations: &[Scenario], sound: &Sound<'_>, report: &mut Report) {
+async fn swaps(
+    runtime: &Runtime,
+    conversations: &[Scenario],
+    sound: &Sound<'_>,
+    report: &mut Report,
+) {
     for scenario in conversations {
         for every in SWAP_EVERY {
             let name = match every {
@@ -97,22 +102,22 @@ async fn swaps(bench: &Bench, conversations: &[Scenario], sound: &Sound<'_>, rep
                 k => format!("{}, swapped after every {k}th event", scenario.name),
             };
             let outcome = match base_of(scenario, sound) {
-                _ if !bench.has_handover() => not_without_handover(),
+                _ if !runtime.has_handover() => not_without_handover(),
                 None => not_on_failure(),
                 Some(base) => {
-                    let manner = Manner { swap_every: Some(every), ..Manner::default() };
-                    let other = play(bench, scenario, manner).await;
+                    let mode = Mode { swap_every: Some(every), ..Mode::default() };
+                    let other = play(runtime, scenario, mode).await;
                     report.meter.add(&other.meter.of_handover());
                     same::outcome(base, &other, same::Why::Swapped)
                 }
             };
             report.cases.push(Case { suite: Suite::Swap, name, outcome });
         }
-        let name = format!("{}, migrated by the gateway's desk", scenario.name);
+        let name = format!("{}, migrated by the gateway's supervisor", scenario.name);
         let outcome = match base_of(scenario, sound) {
-            _ if !bench.has_handover() => not_without_handover(),
+            _ if !runtime.has_handover() => not_without_handover(),
             None => not_on_failure(),
-            Some(base) => desk::outcome(bench, base).await,
+            Some(base) => supervisor::outcome(runtime, base).await,
         };
         report.cases.push(Case { suite: Suite::Swap, name, outcome });
     }
@@ -124,25 +129,21 @@ fn not_without_handover() -> Outcome {
 }
 
 async fn repeats(
-    bench: &Bench,
+    runtime: &Runtime,
     conversations: &[Scenario],
     sound: &Sound<'_>,
     report: &mut Report,
 ) {
     let ways = [
-        ("again", Manner::default(), same::Why::Again),
-        (
-            "again beside another call",
-            Manner { beside: true, ..Manner::default() },
-            same::Why::Beside,
-        ),
+        ("again", Mode::default(), same::Why::Again),
+        ("again beside another call", Mode { beside: true, ..Mode::default() }, same::Why::Beside),
     ];
     for scenario in conversations {
-        for (how, manner, why) in ways {
+        for (how, mode, why) in ways {
             let name = format!("{}, {how}", scenario.name);
             let outcome = match base_of(scenario, sound) {
                 None => not_on_failure(),
-                Some(base) => same::outcome(base, &play(bench, scenario, manner).await, why),
+                Some(base) => same::outcome(base, &play(runtime, scenario, mode).await, why),
             };
             report.cases.push(Case { suite: Suite::Determinism, name, outcome });
         }

@@ -1,9 +1,9 @@
 //! What is no failure and yet worth knowing.
 
-use crate::bench::Bench;
 use crate::report::Report;
+use crate::runner::Played;
+use crate::runtime::Runtime;
 use crate::scenario::Scenario;
-use crate::story::Played;
 
 /// What a component may ask of WASI, and what it gets: the beginning of the import's name, and a sentence.
 /// An import is no use: Rust's standard library brings the environment along wherever it goes.
@@ -25,9 +25,9 @@ const GIVEN: [(&str, &str); 5] = [
 ];
 
 /// Notes about the component itself and what it took.
-pub(super) fn component(bench: &Bench, report: &mut Report) {
+pub(super) fn component(runtime: &Runtime, report: &mut Report) {
     for (prefix, words) in GIVEN {
-        if bench.imports().iter().any(|import| import.starts_with(prefix)) {
+        if runtime.imports().iter().any(|import| import.starts_with(prefix)) {
             report.observations.push(words.to_owned());
         }
     }
@@ -35,7 +35,7 @@ pub(super) fn component(bench: &Bench, report: &mut Report) {
     if let Some(asked) = meter.memory_refused {
         report.observations.push(format!(
             "wanted {asked} bytes of memory, was refused, and lived with it; {} are allowed",
-            bench.limits().memory_bytes
+            runtime.limits().memory_bytes
         ));
     }
     if meter.log_left_out > 0 {
@@ -43,10 +43,10 @@ pub(super) fn component(bench: &Bench, report: &mut Report) {
             "floods its log: {} lines were left out, because {} bytes a second are kept; use the levels, and do not \
              log every frame",
             meter.log_left_out,
-            bench.limits().log_bytes_per_second
+            runtime.limits().log_bytes_per_second
         ));
     }
-    let budget = bench.limits().event_cpu.as_millis() as u64 * cordboard_tenant::FUEL_PER_MS;
+    let budget = runtime.limits().event_cpu.as_millis() as u64 * cordboard_tenant::FUEL_PER_MS;
     let dear: Vec<_> = meter
         .by_kind
         .iter()

@@ -1,12 +1,12 @@
 //! Whether two plays of one conversation came out the same.
 
 use cordboard_call::contract::{AudioFormat, Encoding};
-use cordboard_recording::compare::{Ears, compare};
+use cordboard_recording::compare::{AudioFormats, compare};
 
 use super::failed;
+use crate::driver::Asked;
 use crate::report::{Finding, Outcome};
-use crate::seat::Asked;
-use crate::story::Played;
+use crate::runner::Played;
 
 /// What was different the second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,22 +44,25 @@ pub(super) fn outcome(base: &Played, other: &Played, why: Why) -> Outcome {
 
 /// Compares two lists of answers as far as both go.
 pub(super) fn of_answers(base: &[Asked], other: &[Asked], why: Why) -> Outcome {
-    let mut ears =
-        Ears::new(AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8_000, channels: 1 });
+    let mut formats = AudioFormats::new(AudioFormat {
+        encoding: Encoding::Mulaw,
+        sample_rate: 8_000,
+        channels: 1,
+    });
     for (nth, (one, two)) in base.iter().zip(other).enumerate() {
         if one != two {
-            return differs(nth, one, two, &ears, why);
+            return differs(nth, one, two, &formats, why);
         }
-        ears.follow(&one.actions);
+        formats.follow(&one.actions);
     }
     Outcome::Passed
 }
 
-fn differs(nth: usize, one: &Asked, two: &Asked, ears: &Ears, why: Why) -> Outcome {
+fn differs(nth: usize, one: &Asked, two: &Asked, formats: &AudioFormats, why: Why) -> Outcome {
     let place = format!("at {} ms, event {}: `{}`", one.now, nth + 1, one.event.kind());
     let table = match one.actions == two.actions {
         true => "the event itself differs: an answer before it did in time or order".to_owned(),
-        false => compare(&one.actions, &two.actions, ears).table(["first", why.column()]),
+        false => compare(&one.actions, &two.actions, formats).table(["first", why.column()]),
     };
     Outcome::Failed(Box::new(Finding {
         title: why.title().to_owned(),

@@ -18,10 +18,10 @@ use cordboard_sim::carrier::playout::Playout;
 use cordboard_wire::twilio::{FromCarrier, Track};
 use serde_json::{Value, json};
 
-use crate::bench::Bench;
+use crate::driver::{Driver, Failure, How, Meter, Mode};
 use crate::names::{LINE_BYTES_PER_MS, action_json, read};
+use crate::runtime::Runtime;
 use crate::scenario::{Script, Way};
-use crate::seat::{Failure, How, Manner, Meter, Seat};
 use model::ModelSide;
 pub(crate) use record::{Kind, Record};
 
@@ -37,7 +37,7 @@ const RECORDS_MAX: usize = 1_000_000;
 pub(crate) struct World<'a> {
     now: Duration,
     call: Call,
-    seat: Seat<'a>,
+    driver: Driver<'a>,
     failure: Option<Failure>,
 
     line: Playout,
@@ -60,9 +60,9 @@ pub(crate) struct World<'a> {
 impl<'a> World<'a> {
     /// A call that has just begun.
     pub(crate) async fn begin(
-        bench: &'a Bench,
+        runtime: &'a Runtime,
         script: &Script,
-        manner: Manner,
+        mode: Mode,
     ) -> Result<Self, Failure> {
         let info = call_info(script);
         let config = CallConfig {
@@ -76,7 +76,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             now: Duration::ZERO,
             call,
-            seat: Seat::open(bench, info, manner).await?,
+            driver: Driver::open(runtime, info, mode).await?,
             failure: None,
             line: Playout::recording(),
             is_line_up: true,
@@ -91,7 +91,7 @@ impl<'a> World<'a> {
             summary: None,
         };
         world.model.connect(Duration::from_millis(script.model.ready_after_ms));
-        world.give(Input::Begin).await;
+        world.feed(Input::Begin).await;
         world.settle().await;
         Ok(world)
     }
@@ -133,13 +133,13 @@ impl<'a> World<'a> {
     }
 
     /// Takes the call apart.
-    pub(crate) fn conclude(self) -> (Seat<'a>, Vec<Record>, Option<Failure>) {
-        (self.seat, self.records, self.failure)
+    pub(crate) fn conclude(self) -> (Driver<'a>, Vec<Record>, Option<Failure>) {
+        (self.driver, self.records, self.failure)
     }
 
     /// What the tenant took so far.
     pub(crate) fn meter(&self) -> Meter {
-        self.seat.meter()
+        self.driver.meter()
     }
 
     /// Lets time pass until `done`, or so many milliseconds; whether it was done.
@@ -191,12 +191,12 @@ impl<'a> World<'a> {
         self.hear();
         for echo in self.line.due(self.samples()) {
             if self.is_line_up {
-                self.give(Input::Carrier(FromCarrier::Mark { name: echo.name })).await;
+                self.feed(Input::Carrier(FromCarrier::Mark { name: echo.name })).await;
             }
         }
         self.model.wake(self.now);
         while let Some((_, key)) = self.keys.pop_front_if(|(at, _)| *at <= self.now) {
-            self.give(Input::Carrier(FromCarrier::Dtmf { digit: key })).await;
+            self.feed(Input::Carrier(FromCarrier::Dtmf { digit: key })).await;
         }
         if self.is_line_up && self.next_frame <= self.now {
             self.frame().await;
@@ -205,13 +205,13 @@ impl<'a> World<'a> {
             self.back_at = None;
             self.is_line_up = true;
             self.next_frame = self.now + FRAME;
-            self.give(Input::CarrierBack).await;
+            self.feed(Input::CarrierBack).await;
         }
         while let Some(late) = self.requests.iter().position(|(at, _)| *at <= self.now) {
             self.fail_request(late, "no answer in time").await;
         }
         if self.call.wake_at().is_some_and(|at| at <= self.now) {
-            self.give(Input::Wake).await;
+            self.feed(Input::Wake).await;
         }
     }
 
@@ -223,7 +223,7 @@ impl<'a> World<'a> {
         payload.resize(FRAME_BYTES, SILENCE);
         let timestamp_ms = u64::try_from(stamp.as_millis()).ok();
         let media = FromCarrier::Media { track: Track::Inbound, timestamp_ms, payload };
-        self.give(Input::Carrier(media)).await;
+        self.feed(Input::Carrier(media)).await;
     }
 
     /// Brings what the caller hears up to date.
@@ -240,7 +240,7 @@ impl<'a> World<'a> {
     }
 
     /// Hands one thing to the call and carries out all that comes of it, save what the model has to say.
-    async fn give(&mut self, input: Input) {
+    async fn feed(&mut self, input: Input) {
         if self.is_over() {
             return;
         }
@@ -263,7 +263,7 @@ impl<'a> World<'a> {
                 let refusal = read(json);
                 self.record(Kind::ModelRefuses, refusal["error"].clone());
             }
-            self.give(input).await;
+            self.feed(input).await;
         }
     }
 
@@ -271,7 +271,7 @@ impl<'a> World<'a> {
         match output {
             Output::Tenant(event) => {
                 let now = self.now_ms();
-                match self.seat.handle(now, event).await {
+                match self.driver.handle(now, event).await {
                     Ok(actions) => {
                         self.take_log();
                         for action in &actions {
@@ -338,7 +338,7 @@ impl<'a> World<'a> {
     }
 
     fn take_log(&mut self) {
-        for (level, line) in self.seat.log.since(self.log_seen) {
+        for (level, line) in self.driver.log.since(self.log_seen) {
             self.log_seen += 1;
             let level = format!("{level:?}").to_lowercase();
             self.record(Kind::Logs, json!({"level": level, "line": line}));

@@ -9,7 +9,7 @@ use cordboard_wire::twilio::FromCarrier;
 
 use super::World;
 use super::model::Counts;
-use crate::seat::Failure;
+use crate::driver::Failure;
 
 /// Between two keys of a caller who types quickly.
 const BETWEEN_KEYS: Duration = Duration::from_millis(200);
@@ -45,19 +45,19 @@ impl World<'_> {
     /// The caller hangs up.
     pub(crate) async fn hang_up(&mut self) {
         self.is_line_up = false;
-        self.give(Input::Carrier(FromCarrier::Stop)).await;
+        self.feed(Input::Carrier(FromCarrier::Stop)).await;
         self.settle().await;
     }
 
     /// An operator sends a command.
     pub(crate) async fn command(&mut self, json: String) {
-        self.give(Input::Command(json)).await;
+        self.feed(Input::Command(json)).await;
         self.settle().await;
     }
 
     /// An operator ends the call.
     pub(crate) async fn operator_hangs_up(&mut self) {
-        self.give(Input::HangUp { by: HangUpBy::Operator, grace: Duration::ZERO }).await;
+        self.feed(Input::HangUp { by: HangUpBy::Operator, grace: Duration::ZERO }).await;
         self.settle().await;
     }
 
@@ -70,7 +70,7 @@ impl World<'_> {
     ) -> bool {
         let Some((_, request)) = self.requests.pop_front() else { return false };
         let token = request.token;
-        self.give(Input::HttpDone(HttpResponse { token, status, headers, body })).await;
+        self.feed(Input::HttpDone(HttpResponse { token, status, headers, body })).await;
         self.settle().await;
         true
     }
@@ -84,7 +84,7 @@ impl World<'_> {
     pub(crate) async fn fail_request(&mut self, nth: usize, reason: &str) {
         let Some((_, request)) = self.requests.remove(nth) else { return };
         let failure = HttpFailure { token: request.token, reason: reason.to_owned() };
-        self.give(Input::HttpFailed(failure)).await;
+        self.feed(Input::HttpFailed(failure)).await;
         self.settle().await;
     }
 
@@ -113,7 +113,7 @@ impl World<'_> {
     /// Replaces the tenant's instance.
     pub(crate) async fn swap(&mut self) {
         let now = self.now_ms();
-        let swapped: Result<(), Failure> = self.seat.swap(now).await;
+        let swapped: Result<(), Failure> = self.driver.swap(now).await;
         if let Err(failure) = swapped {
             self.failure = Some(failure);
         }

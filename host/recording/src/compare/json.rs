@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::How;
-use crate::words;
+use crate::describe;
 
 /// Paths that are told of one pair of values: 8. Who needs more looks at the two values.
 pub const PATHS_MAX: usize = 8;
@@ -74,7 +74,7 @@ fn walk(
         }
         _ => {
             let quoted =
-                |value: Option<&Value>| value.map(|it| words::cut(&it.to_string(), QUOTED));
+                |value: Option<&Value>| value.map(|it| describe::cut(&it.to_string(), QUOTED));
             let (original, other) = (quoted(one), quoted(two));
             found.push(JsonDifference { path: path.clone(), original, other });
         }

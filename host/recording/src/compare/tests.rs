@@ -2,8 +2,8 @@ use cordboard_call::contract::{Play, Publication, Timer};
 
 use super::*;
 
-fn ears() -> Ears {
-    Ears::new(AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8_000, channels: 1 })
+fn formats() -> AudioFormats {
+    AudioFormats::new(AudioFormat { encoding: Encoding::Mulaw, sample_rate: 8_000, channels: 1 })
 }
 
 fn play(item: &str, byte: u8) -> Action {
@@ -22,8 +22,8 @@ fn event(json: &str) -> Action {
 fn equal_answers_have_no_differences() {
     let answer = [play("a", 1), event("{}"), Action::Flush];
 
-    assert!(compare(&answer, &answer, &ears()).is_identical());
-    assert!(compare(&[], &[], &ears()).is_identical());
+    assert!(compare(&answer, &answer, &formats()).is_identical());
+    assert!(compare(&[], &[], &formats()).is_identical());
 }
 
 #[test]
@@ -32,11 +32,11 @@ fn an_action_too_many_is_one_difference_wherever_it_stands() {
     for at in 0..=rest.len() {
         let mut longer = rest.to_vec();
         longer.insert(at, Action::Flush);
-        let comparison = compare(&rest, &longer, &ears());
+        let comparison = compare(&rest, &longer, &formats());
         let [difference] = &comparison.differences[..] else { panic!("{comparison:?}") };
         assert_eq!((difference.kind, &difference.how), ("flush", &How::OneSided));
         assert_eq!((&difference.original, difference.other.as_deref()), (&None, Some("flush")));
-        let back = compare(&longer, &rest, &ears());
+        let back = compare(&longer, &rest, &formats());
         assert_eq!(back.differences[0].other, None);
     }
 }
@@ -44,11 +44,12 @@ fn an_action_too_many_is_one_difference_wherever_it_stands() {
 #[test]
 fn actions_of_one_kind_are_laid_beside_each_other() {
     let timer = |at| Action::SetTimer(Timer { token: 7, at });
-    let comparison = compare(&[timer(100), Action::Flush], &[Action::Flush, timer(200)], &ears());
+    let comparison =
+        compare(&[timer(100), Action::Flush], &[Action::Flush, timer(200)], &formats());
 
     // Order matters: what moved is gone here and new there.
     assert_eq!(comparison.differences.len(), 2);
-    let comparison = compare(&[timer(100)], &[timer(200)], &ears());
+    let comparison = compare(&[timer(100)], &[timer(200)], &formats());
     let [difference] = &comparison.differences[..] else { panic!("{comparison:?}") };
     assert_eq!(difference.original.as_deref(), Some("set-timer 7 at 100 ms"));
     assert_eq!(difference.other.as_deref(), Some("set-timer 7 at 200 ms"));
@@ -59,7 +60,7 @@ fn actions_of_one_kind_are_laid_beside_each_other() {
 fn a_half_as_loud_echo_differs_by_six_decibels() {
     let loud: Vec<i16> = (0..480).map(|n| if n % 2 == 0 { 8_000 } else { -8_000 }).collect();
     let soft: Vec<i16> = loud.iter().map(|sample| sample / 2).collect();
-    let comparison = compare(&[pcm(&loud)], &[pcm(&soft)], &ears());
+    let comparison = compare(&[pcm(&loud)], &[pcm(&soft)], &formats());
 
     let db = comparison.audio().unwrap().relative_db().unwrap();
     assert!((db + 6.02).abs() < 0.01, "{db}");
@@ -67,7 +68,7 @@ fn a_half_as_loud_echo_differs_by_six_decibels() {
 
 #[test]
 fn audio_that_is_cut_off_says_by_how_much() {
-    let comparison = compare(&[pcm(&[1_000; 480])], &[pcm(&[1_000; 240])], &ears());
+    let comparison = compare(&[pcm(&[1_000; 480])], &[pcm(&[1_000; 240])], &formats());
 
     let difference = comparison.audio().unwrap();
     assert_eq!((difference.original_bytes, difference.other_bytes), (960, 480));
@@ -77,7 +78,7 @@ fn audio_that_is_cut_off_says_by_how_much() {
 
 #[test]
 fn sound_where_the_original_is_silent_is_measured_against_full_scale() {
-    let comparison = compare(&[pcm(&[0; 480])], &[pcm(&[3_276; 480])], &ears());
+    let comparison = compare(&[pcm(&[0; 480])], &[pcm(&[3_276; 480])], &formats());
 
     let difference = comparison.audio().unwrap();
     assert_eq!(difference.relative_db(), None);
@@ -86,7 +87,7 @@ fn sound_where_the_original_is_silent_is_measured_against_full_scale() {
 
 #[test]
 fn the_two_zeros_of_mulaw_are_the_same_sound() {
-    let comparison = compare(&[play("a", 0xff)], &[play("a", 0x7f)], &ears());
+    let comparison = compare(&[play("a", 0xff)], &[play("a", 0x7f)], &formats());
 
     assert_eq!(comparison.differences[0].how.to_string(), "the same sound in other bytes");
 }
@@ -99,13 +100,13 @@ fn companded_bytes_decode_to_the_values_of_the_recommendation() {
 
 #[test]
 fn the_format_a_session_asks_for_is_followed() {
-    let mut ears = ears();
-    ears.follow(&[event(
+    let mut formats = formats();
+    formats.follow(&[event(
         r#"{"type":"session.update","session":{"audio":{"input":{"format":{"type":"audio/pcmu"}}}}}"#,
     )]);
 
-    assert_eq!(ears.to_model().encoding, Encoding::Mulaw);
-    assert_eq!(ears.to_model().sample_rate, 8_000);
+    assert_eq!(formats.to_model().encoding, Encoding::Mulaw);
+    assert_eq!(formats.to_model().sample_rate, 8_000);
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn json_differs_by_path_and_not_by_the_order_of_its_keys() {
         |json: &str| Action::Publish(Publication { topic: "t".into(), json: json.into() });
     let one = publish(r#"{"a":1,"b":{"c/d":[1,2]},"e":"x"}"#);
     let two = publish(r#"{"b":{"c/d":[1,3,4]},"a":1,"f":null}"#);
-    let comparison = compare(std::slice::from_ref(&one), &[two], &ears());
+    let comparison = compare(std::slice::from_ref(&one), &[two], &formats());
 
     let How::Json(paths) = &comparison.differences[0].how else { panic!("{comparison:?}") };
     let told: Vec<String> = paths.iter().map(ToString::to_string).collect();
@@ -123,12 +124,12 @@ fn json_differs_by_path_and_not_by_the_order_of_its_keys() {
         ["/b/c~1d/1: 2 -> 3", "/b/c~1d/2: 4 is new", "/e: \"x\" is gone", "/f: null is new"]
     );
     let respelled = publish(r#"{ "e":"x", "b":{"c/d":[1,2]}, "a":1 }"#);
-    assert_eq!(compare(&[one], &[respelled], &ears()).differences[0].how, How::Spelling);
+    assert_eq!(compare(&[one], &[respelled], &formats()).differences[0].how, How::Spelling);
 }
 
 #[test]
 fn what_is_no_json_differs_as_text() {
-    let comparison = compare(&[event("{")], &[event("}")], &ears());
+    let comparison = compare(&[event("{")], &[event("}")], &formats());
 
     assert_eq!(comparison.differences[0].how, How::Fields);
 }
@@ -145,7 +146,7 @@ fn the_table_reads_like_this() {
         Action::Flush,
         event(r#"{"type":"response.create","response":{"voice":"marin"}}"#),
     ];
-    let table = compare(&original, &other, &ears()).table(["recorded", "replayed"]);
+    let table = compare(&original, &other, &formats()).table(["recorded", "replayed"]);
 
     assert_eq!(table, "\
 recorded                                                 | replayed
@@ -163,12 +164,12 @@ fn answers_far_beyond_any_limit_are_still_compared() {
     let many: Vec<Action> = (0..5_000).map(Action::CancelTimer).collect();
     let others: Vec<Action> = (0..5_000).map(|n| Action::CancelTimer(n + 1)).collect();
 
-    assert_eq!(compare(&many, &others, &ears()).differences.len(), 5_000);
+    assert_eq!(compare(&many, &others, &formats()).differences.len(), 5_000);
 }
 
 #[test]
 fn a_hostile_text_can_not_move_the_cursor() {
-    let comparison = compare(&[Action::Mark("\x1b[2J".into())], &[], &ears());
+    let comparison = compare(&[Action::Mark("\x1b[2J".into())], &[], &formats());
 
     assert!(!comparison.table(["a", "b"]).contains('\x1b'));
 }

@@ -19,7 +19,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::engine::Engine;
-use crate::shelf::Digest;
+use crate::version_store::Digest;
 
 const KEY_FILE: &str = "key";
 const KEY_BYTES: usize = 32;

@@ -77,7 +77,7 @@ async fn a_swap_in_the_menu_and_one_on_hold_are_not_noticed_at_the_far_end() {
     let menu = menu();
     let world = world(&menu).await;
     let operator = Operator::of(&world).await;
-    let original = operator.shelved("navigator").await;
+    let original = operator.stored("navigator").await;
     operator.post_bytes("/v1/tenants/navigator/deploy", with_another_digest(&original)).await;
 
     let call = start(&world, menu);

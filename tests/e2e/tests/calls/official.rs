@@ -1,6 +1,6 @@
 //! The official client's own types judge everything the gateways of this run sent to their models.
 //!
-//! They need a Python with the packages of `tests/sim/clients/python/requirements.txt`, named by `CORDBOARD_PY`. Without it this
+//! They need a Python with the packages of `host/sim/clients/python/requirements.txt`, named by `CORDBOARD_PY`. Without it this
 //! says so and passes on a developer's machine; where `CI` is `true` it fails.
 
 use std::io::Write as _;
@@ -35,8 +35,8 @@ fn validates(name: &str, dialect: Dialect) -> Result<(), Failed> {
         println!("NOT RUN: the {name} events were not validated, because CORDBOARD_PY is not set");
         return Ok(());
     };
-    let validator =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../sim/clients/python/validate_events.py");
+    let validator = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../host/sim/clients/python/validate_events.py");
     let mut child = Command::new(python)
         .arg(validator)
         .args(["--dialect", name, "--side", "client"])

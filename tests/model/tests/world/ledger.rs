@@ -87,7 +87,7 @@ impl Ledger {
     }
 
     /// The machine gave up: what was not sent is forgotten, and the apology follows.
-    pub(crate) fn parting(&mut self, apology: &[u8]) {
+    pub(crate) fn closing(&mut self, apology: &[u8]) {
         self.unsent.clear();
         let audio = apology.to_vec();
         self.played(&Play { item: APOLOGY.to_owned(), audio, last: true });
@@ -225,7 +225,7 @@ impl Ledger {
             Note::EventsDropped { caller_audio, .. } => {
                 self.arrived.drain(..(*caller_audio as usize).min(self.arrived.len()));
             }
-            Note::Parting { .. } => self.parting(apology),
+            Note::Closing { .. } => self.closing(apology),
             Note::Unexpected(what) => panic!("the machine did not expect: {what}"),
             Note::TenantRestarted { .. } => self.timers.clear(),
             _ => {}

@@ -163,7 +163,7 @@ impl World {
         self.plan(TICK, Happening::Tick);
         self.plan(Duration::from_millis(self.weather.length_ms), Happening::CallerHangsUp);
         self.connect_model();
-        self.give(Input::Begin);
+        self.feed(Input::Begin);
         let patience = Duration::from_millis(self.weather.length_ms) + Duration::from_secs(30);
         while self.summary.is_none() {
             assert!(self.now < patience, "the call never ends: {:?}", self.call.phase());
@@ -204,7 +204,7 @@ impl World {
             self.happen(happening);
         } else {
             self.wakes += 1;
-            self.give(Input::Wake);
+            self.feed(Input::Wake);
         }
     }
 
@@ -238,7 +238,7 @@ impl World {
             Happening::ModelSays { socket, event }
                 if socket == self.model.socket && self.model.is_up =>
             {
-                self.give(Input::Model(event));
+                self.feed(Input::Model(event));
             }
             Happening::ModelSpeaks { socket, item, left } if socket == self.model.socket => {
                 self.model_speaks(item, left);
@@ -252,14 +252,14 @@ impl World {
             Happening::InstanceReady { exists } => {
                 self.is_instance = exists && self.call.phase() == Phase::Live;
                 self.tenant.forget();
-                self.give(match exists {
+                self.feed(match exists {
                     true => Input::TenantReady,
                     false => Input::TenantGone { reason: "no room".to_owned() },
                 });
             }
             Happening::RestAnswers { kind, is_done } => self.rest_answers(kind, is_done),
             Happening::NewStream => self.new_stream(),
-            Happening::HttpAnswers { token, is_done } => self.give(match is_done {
+            Happening::HttpAnswers { token, is_done } => self.feed(match is_done {
                 true => Input::HttpDone(HttpResponse {
                     token,
                     status: 200,
@@ -280,7 +280,7 @@ impl World {
 
     // The gateway's shell.
 
-    fn give(&mut self, input: Input) {
+    fn feed(&mut self, input: Input) {
         self.call.handle(self.now, input);
         for _ in 0..20_000 {
             let Some(output) = self.call.poll_output() else {
@@ -326,7 +326,7 @@ impl World {
             }
             Output::Publish(publication) => self.ledger.published(&publication.json),
             Output::Note(note) => {
-                self.apologised |= matches!(note, cordboard_call::Note::Parting { .. });
+                self.apologised |= matches!(note, cordboard_call::Note::Closing { .. });
                 let apology = self.apology.clone();
                 self.ledger.noted(&note, &apology);
             }
@@ -366,7 +366,7 @@ impl World {
         if self.weather.thinking_ms == 0 {
             self.call.handle(self.now, input);
         } else {
-            self.give(input);
+            self.feed(input);
         }
     }
 
@@ -435,7 +435,7 @@ impl World {
         }
         self.is_end_known |=
             matches!(input, Input::CarrierClosed | Input::Carrier(FromCarrier::Stop));
-        self.give(input);
+        self.feed(input);
     }
 
     fn send_to_carrier(&mut self, message: ToCarrier) {
@@ -479,7 +479,7 @@ impl World {
                 self.plan(at, Happening::NewStream);
             }
         }
-        self.give(match is_done {
+        self.feed(match is_done {
             true => Input::RestDone(kind),
             false => Input::RestFailed { kind, reason: "500".to_owned() },
         });
@@ -499,7 +499,7 @@ impl World {
         self.frame_stamp_ms = 100;
         let end = self.now + Duration::from_secs(3);
         self.plan(end, Happening::CallerHangsUp);
-        self.give(Input::CarrierBack);
+        self.feed(Input::CarrierBack);
     }
 
     fn count_gaps(&mut self) {
@@ -530,14 +530,14 @@ impl World {
         if self.dice.chance(self.weather.refusal) {
             let refused = Some(Rejection::InvalidKey);
             let reason = "no".to_owned();
-            return self.give(Input::ModelDown { reason, retry: false, refused });
+            return self.feed(Input::ModelDown { reason, retry: false, refused });
         }
         if self.dice.chance(self.weather.connect_failure) {
             let reason = "refused".to_owned();
-            return self.give(Input::ModelDown { reason, retry: true, refused: None });
+            return self.feed(Input::ModelDown { reason, retry: true, refused: None });
         }
         self.model.is_up = true;
-        self.give(Input::ModelUp {
+        self.feed(Input::ModelUp {
             info: ModelInfo {
                 session: format!("s{}", self.model.socket),
                 model: "m".to_owned(),
@@ -635,7 +635,7 @@ impl World {
                 _ => {
                     self.model_gone();
                     let reason = "1006".to_owned();
-                    self.give(Input::ModelDown { reason, retry: true, refused: None });
+                    self.feed(Input::ModelDown { reason, retry: true, refused: None });
                 }
             }
         }
@@ -643,10 +643,10 @@ impl World {
             match self.dice.between(0, 20) {
                 0 => {
                     let grace = self.dice.time(0, 3_000);
-                    self.give(Input::HangUp { by: HangUpBy::Drain, grace });
+                    self.feed(Input::HangUp { by: HangUpBy::Drain, grace });
                 }
-                1 => self.give(Input::HangUp { by: HangUpBy::Operator, grace: Duration::ZERO }),
-                _ => self.give(Input::Command("{}".to_owned())),
+                1 => self.feed(Input::HangUp { by: HangUpBy::Operator, grace: Duration::ZERO }),
+                _ => self.feed(Input::Command("{}".to_owned())),
             }
         }
     }

@@ -62,14 +62,14 @@
 //! ```
 
 mod parse;
+mod phrases;
 mod plan;
 #[cfg(test)]
 mod tests;
-mod words;
 
 pub use parse::Choice;
+pub use phrases::MenuWords;
 pub use plan::{Menu, MenuState, Move};
-pub use words::MenuWords;
 
 use serde::{Deserialize, Serialize};
 

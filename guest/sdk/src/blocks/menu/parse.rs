@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::MenuWords;
-use crate::blocks::words::{Break, Token, tokens};
+use crate::blocks::phrases::{Break, Token, tokens};
 
 /// Something a menu offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

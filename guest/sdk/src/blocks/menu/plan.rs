@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::parse::{Choice, offer};
 use super::{LastResort, MenuSettings};
 use crate::Call;
-use crate::blocks::words::{append_bounded, same, tokens, words};
+use crate::blocks::phrases::{append_bounded, same, tokens, words};
 
 /// Something to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]

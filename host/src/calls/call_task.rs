@@ -1,0 +1,700 @@
+//! One call: the carrier's socket, the model's socket, the tenant's instance, one loop.
+//!
+//! **One rule: this file decides nothing.** It waits for one thing, hands it to [`Call`], carries out
+//! what comes back, and waits again. Every decision is in `cordboard_call`, where it is tested
+//! without sockets.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use cordboard_call::contract::{AudioFormat, CallInfo, Direction, Encoding, Event, HttpRequest};
+use cordboard_call::{
+    Call, CallConfig, HangUpBy, Input, Limits, Note, Output, Rest, Summary, TenantFault, ToCarrier,
+    UnsupportedFormat,
+};
+use cordboard_tenant::{
+    CallInstanceFactory, Fault, Incident, InstanceSupervisor, TracingLog, Version,
+};
+use cordboard_wire::twilio::{self, FromCarrier, Start};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout};
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
+
+use crate::metrics::{Kind, Tenant, TenantKind};
+use crate::model::ModelLeg;
+use crate::net::socket::{Duplex, Lost};
+use crate::recorder::Recording;
+use crate::rollout::migration::Migration;
+use crate::rollout::shadow::Shadow;
+use crate::shared::gateway::{APOLOGY, Admission, CallCommand, CallPermit, Gateway, PendingCall};
+use crate::twilio::rest::RestFailure;
+use crate::twilio::webhook::promise_return;
+
+/// From the upgrade to the carrier's `start`; 90-150 ms were seen.
+const START_WITHIN: Duration = Duration::from_secs(10);
+
+/// For what is playing to be heard when the process stops.
+const DRAIN_GRACE: Duration = Duration::from_secs(5);
+
+/// For a peer to answer our close frame.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Events after which a version is credited with them, so that its faults are held against what it really did: about five
+/// seconds of a call.
+const EVENTS_TOLD: u64 = 500;
+
+type CarrierSocket = Duplex<WebSocket>;
+
+/// Takes a stream whose token was right, and runs the call it begins or carries on.
+pub(crate) async fn run(gateway: Arc<Gateway>, socket: WebSocket, admission: Admission) {
+    let mut carrier = Duplex::new(socket);
+    let start = match timeout(START_WITHIN, wait_for_start(&mut carrier)).await {
+        Ok(Ok(start)) => start,
+        Ok(Err(reason)) => return turn_away(&gateway, carrier, "no-start", &reason).await,
+        Err(_) => {
+            return turn_away(&gateway, carrier, "no-start", "no start message in time").await;
+        }
+    };
+    if start.format.encoding == twilio::Encoding::Unknown {
+        let reason = "the carrier offers an audio format this gateway does not know";
+        return turn_away(&gateway, carrier, "unknown-format", reason).await;
+    }
+    let expected = match &admission {
+        Admission::Call(pending) => &pending.call_sid,
+        Admission::Return { call_sid } => call_sid,
+    };
+    if start.call_sid != *expected {
+        let reason = "the stream belongs to another call than its token";
+        return turn_away(&gateway, carrier, "foreign-stream", reason).await;
+    }
+    match admission {
+        Admission::Call(pending) => answer(gateway, carrier, *pending, *start).await,
+        Admission::Return { call_sid } => {
+            let command = CallCommand::NewStream { socket: Box::new(carrier), start: *start };
+            if !gateway.command(&call_sid, command) {
+                gateway.metrics.refuse("call-gone");
+                info!(call = call_sid, "a stream came back to a call that is over");
+            }
+        }
+    }
+}
+
+async fn answer(
+    gateway: Arc<Gateway>,
+    carrier: CarrierSocket,
+    mut pending: PendingCall,
+    start: Start,
+) {
+    pending.permit.take_again(&gateway, &start.call_sid);
+    let span = info_span!(
+        "call",
+        call = pending.call_sid,
+        tenant = %pending.permit.version().tenant,
+        version = pending.permit.version().name,
+    );
+    let commands = gateway.enter(&start.call_sid, pending.permit.version(), &start.stream_sid);
+    let (call_sid, stream_sid) = (start.call_sid.clone(), start.stream_sid.clone());
+    // Leaves the list even if the task is dropped or panics.
+    let _entry = Entry { gateway: &gateway, call_sid: &call_sid, stream_sid: &stream_sid };
+    match CallTask::new(Arc::clone(&gateway), commands, pending, start) {
+        // Boxed: a call's state is paid once per call, not once per layer of futures.
+        Ok(task) => Box::pin(task.live(carrier)).instrument(span).await,
+        Err(unsupported) => {
+            turn_away(&gateway, carrier, "unknown-format", &unsupported.to_string()).await;
+        }
+    }
+}
+
+async fn wait_for_start(carrier: &mut CarrierSocket) -> Result<Box<Start>, String> {
+    loop {
+        let message = carrier.next().await.map_err(|lost: Lost<axum::Error>| lost.to_string())?;
+        let Message::Text(text) = message else { continue };
+        match FromCarrier::parse(&text) {
+            Ok(FromCarrier::Start(start)) => return Ok(start),
+            Ok(_) => {}
+            Err(malformed) => return Err(malformed.to_string()),
+        }
+    }
+}
+
+async fn turn_away(gateway: &Gateway, carrier: CarrierSocket, kind: &'static str, reason: &str) {
+    gateway.metrics.refuse(kind);
+    warn!(reason, "a stream was turned away");
+    carrier
+        .close(farewell(close_code::POLICY, "this stream can not be a call here"), CLOSE_WITHIN)
+        .await;
+}
+
+fn farewell(code: u16, reason: &'static str) -> Message {
+    Message::Close(Some(CloseFrame { code, reason: reason.into() }))
+}
+
+struct Entry<'a> {
+    gateway: &'a Gateway,
+    call_sid: &'a str,
+    stream_sid: &'a str,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.gateway.leave(self.call_sid, self.stream_sid);
+    }
+}
+
+/// What can happen to a call.
+enum Happened {
+    Carrier(Result<Message, Lost<axum::Error>>),
+    Input(Input),
+    Commanded(CallCommand),
+}
+
+struct CallTask {
+    gateway: Arc<Gateway>,
+    call: Call,
+    began: Instant,
+    label: Tenant,
+    /// Of 20 ms in the carrier's format.
+    frame_bytes: usize,
+    stream_sid: String,
+    /// Absent once it is lost, or until the carrier comes back with the next stream of the call.
+    carrier: Option<CarrierSocket>,
+    model: ModelLeg,
+    /// Absent unless the tenant has this call recorded.
+    recording: Option<Recording>,
+    /// Absent while no instance could be started.
+    supervisor: Option<InstanceSupervisor<CallInstanceFactory>>,
+    /// A version that listens beside the one that answers.
+    shadow: Option<Shadow>,
+    /// Which version answers, and how many events it has since that was last told.
+    answering: Arc<Version>,
+    events: u64,
+    /// Whoever waits to hear what came of a migration.
+    migration: Option<oneshot::Sender<Migration>>,
+    info: CallInfo,
+    permit: CallPermit,
+    commands: mpsc::Receiver<CallCommand>,
+    /// HTTP and REST requests under way; the call's own limits bound their number.
+    requests_in_flight: JoinSet<Input>,
+    /// Reused for every message to the carrier.
+    text: String,
+}
+
+impl CallTask {
+    fn new(
+        gateway: Arc<Gateway>,
+        commands: mpsc::Receiver<CallCommand>,
+        pending: PendingCall,
+        start: Start,
+    ) -> Result<Self, UnsupportedFormat> {
+        let info = call_info(&pending, &start);
+        let call = Call::new(CallConfig {
+            info: info.clone(),
+            apology: Arc::from(APOLOGY),
+            rest: gateway.rest.is_some(),
+            limits: Limits { call_max: gateway.config.calls.length_max, ..Limits::default() },
+        })?;
+        Ok(Self {
+            label: Tenant { tenant: info.tenant.clone() },
+            frame_bytes: frame_bytes(info.format),
+            began: Instant::now(),
+            stream_sid: start.stream_sid,
+            carrier: None,
+            recording: None,
+            supervisor: None,
+            shadow: None,
+            answering: Arc::clone(pending.permit.version()),
+            events: 0,
+            migration: None,
+            requests_in_flight: JoinSet::new(),
+            text: String::new(),
+            model: ModelLeg::from(pending.model),
+            permit: pending.permit,
+            gateway,
+            call,
+            info,
+            commands,
+        })
+    }
+
+    async fn live(mut self, carrier: CarrierSocket) {
+        info!("the call is live");
+        self.carrier = Some(carrier);
+        let started = self.start_tenant().await;
+        self.call.handle(self.began.elapsed(), Input::Begin);
+        if let Err(fault) = started {
+            self.call.handle(self.began.elapsed(), Input::TenantFailed { fault });
+        }
+        loop {
+            if let Some(summary) = self.carry_out().await {
+                return self.finish(summary).await;
+            }
+            let input = self.next_input().await;
+            self.call.handle(self.began.elapsed(), input);
+        }
+    }
+
+    /// Carries out all the machine wants; answers go straight back in.
+    async fn carry_out(&mut self) -> Option<Summary> {
+        while let Some(output) = self.call.poll_output() {
+            let answer = match output {
+                Output::Tenant(event) => Some(self.ask_tenant(event).await),
+                Output::RestartTenant { .. } => Some(match self.start_tenant().await {
+                    Ok(()) => Input::TenantReady,
+                    Err(fault) => Input::TenantGone { reason: fault.to_string() },
+                }),
+                Output::Carrier(message) => self.tell_carrier(&message),
+                Output::Model(message) => self.model.tell(message),
+                Output::ConnectModel { .. } => {
+                    self.model.connect(Arc::clone(&self.gateway.model));
+                    None
+                }
+                Output::CloseModel => {
+                    self.model.close();
+                    None
+                }
+                Output::Rest(rest) => self.rest(rest),
+                Output::Http(request) => {
+                    self.http(request);
+                    None
+                }
+                Output::Publish(publication) => {
+                    self.gateway.publish(&self.info, &publication);
+                    None
+                }
+                Output::Note(note) => {
+                    self.note(&note);
+                    None
+                }
+                Output::Ended(summary) => return Some(summary),
+            };
+            if let Some(answer) = answer {
+                self.call.handle(self.began.elapsed(), answer);
+            }
+        }
+        None
+    }
+
+    async fn next_input(&mut self) -> Input {
+        let wake = self.call.wake_at().map(|at| (self.began + at).into());
+        let happened = tokio::select! {
+            message = next_message(&mut self.carrier) => Happened::Carrier(message),
+            input = self.model.next() => Happened::Input(input),
+            Some(command) = self.commands.recv() => Happened::Commanded(command),
+            Some(done) = self.requests_in_flight.join_next() => {
+                // An errand that panicked leaves its tenant to the request's own deadline.
+                Happened::Input(done.unwrap_or(Input::Wake))
+            }
+            () = sleep_until_or_forever(wake) => Happened::Input(Input::Wake),
+        };
+        match happened {
+            Happened::Carrier(message) => self.carrier_said(message),
+            Happened::Input(input) => {
+                self.measure(&input);
+                input
+            }
+            Happened::Commanded(command) => self.handle_command(command),
+        }
+    }
+
+    fn measure(&mut self, input: &Input) {
+        let metrics = &self.gateway.metrics;
+        let connection = |kind| metrics.model_connections.get_or_create(&Kind { kind }).inc();
+        match input {
+            Input::Wake => {
+                let late = self.call.wake_at().map(|due| self.began.elapsed().saturating_sub(due));
+                metrics.late_seconds.observe(late.unwrap_or_default().as_secs_f64());
+            }
+            Input::ModelUp { .. } => {
+                connection("up");
+            }
+            Input::ModelDown { refused: Some(_), .. } => {
+                connection("refused");
+            }
+            Input::ModelDown { .. } => {
+                connection("lost");
+            }
+            _ => {}
+        }
+        for _ in 0..self.model.take_malformed() {
+            self.malformed("model-message");
+        }
+    }
+
+    fn handle_command(&mut self, command: CallCommand) -> Input {
+        match command {
+            CallCommand::HangUp => Input::HangUp { by: HangUpBy::Operator, grace: Duration::ZERO },
+            CallCommand::Drain => Input::HangUp { by: HangUpBy::Drain, grace: DRAIN_GRACE },
+            CallCommand::Command(json) => Input::Command(json),
+            CallCommand::Migrate { to, outcome } => {
+                self.migrate(to, outcome);
+                Input::Wake
+            }
+            CallCommand::Superseded => self.carrier_lost(None),
+            CallCommand::NewStream { socket, start } => {
+                self.stream_sid = start.stream_sid;
+                self.carrier = Some(*socket);
+                Input::CarrierBack
+            }
+        }
+    }
+
+    fn migrate(&mut self, to: Arc<Version>, outcome: oneshot::Sender<Migration>) {
+        let Some(supervisor) = &mut self.supervisor else {
+            let reason = "no instance is answering".to_owned();
+            // Whoever asked may have stopped waiting.
+            drop(outcome.send(Migration::Failed { reason }));
+            return;
+        };
+        supervisor.migrate(to);
+        // An earlier pending migration was given up just now, and says so among the incidents.
+        self.report_incidents();
+        self.migration = Some(outcome);
+    }
+
+    /// Passes on what the supervisor did; whoever waits for a migration hears what came of it.
+    fn report_incidents(&mut self) {
+        let Some(supervisor) = &mut self.supervisor else { return };
+        for incident in supervisor.incidents() {
+            // Of whichever version answered until now.
+            self.gateway.answered(&self.answering, std::mem::take(&mut self.events));
+            let came_of_it = match &incident {
+                Incident::Migrated { pause, .. } => Some(Migration::Moved { pause: *pause }),
+                Incident::MigrationFailed { reason, .. } => {
+                    Some(Migration::Failed { reason: reason.clone() })
+                }
+                Incident::Recovered { .. } | Incident::FellBack { .. } | Incident::Lost { .. } => {
+                    None
+                }
+            };
+            if let Some(came_of_it) = came_of_it
+                && let Some(outcome) = self.migration.take()
+            {
+                // Whoever asked may have stopped waiting.
+                drop(outcome.send(came_of_it));
+            }
+            self.gateway.tenant_incident(&self.info, incident);
+        }
+        self.answering = Arc::clone(supervisor.version());
+    }
+
+    fn carrier_said(&mut self, message: Result<Message, Lost<axum::Error>>) -> Input {
+        match message {
+            Ok(Message::Text(text)) => {
+                match FromCarrier::parse_for(&text, Some(&self.stream_sid)) {
+                    Ok(message) => Input::Carrier(message),
+                    Err(malformed) => {
+                        debug!(%malformed, "ignored");
+                        self.malformed("carrier-message");
+                        Input::Wake
+                    }
+                }
+            }
+            Ok(Message::Binary(_)) => {
+                self.malformed("binary-frame");
+                Input::Wake
+            }
+            Ok(Message::Ping(_) | Message::Pong(_)) => Input::Wake,
+            Ok(Message::Close(_)) | Err(Lost::Ended) => self.carrier_lost(None),
+            Err(lost) => self.carrier_lost(Some(&lost)),
+        }
+    }
+
+    fn carrier_lost(&mut self, why: Option<&Lost<axum::Error>>) -> Input {
+        if let Some(why) = why {
+            info!(%why, "the carrier's socket is lost");
+        }
+        self.carrier = None;
+        Input::CarrierClosed
+    }
+
+    async fn ask_tenant(&mut self, event: Event) -> Input {
+        if matches!(event, Event::CallerAudio(_)) {
+            self.gateway.metrics.frames_in.get_or_create(&self.label).inc();
+        }
+        let Some(supervisor) = &mut self.supervisor else {
+            let fault = TenantFault::Contract("there is no instance to ask".to_owned());
+            return Input::TenantFailed { fault };
+        };
+        let asked = Instant::now();
+        let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let heard = self.shadow.is_some().then(|| event.clone());
+        let answer = supervisor.handle(now_ms, event).await;
+        self.gateway.metrics.event_seconds.observe(asked.elapsed().as_secs_f64());
+        self.events += 1;
+        if supervisor.has_incidents() {
+            self.report_incidents();
+        } else if self.events >= EVENTS_TOLD {
+            self.gateway.answered(&self.answering, std::mem::take(&mut self.events));
+        }
+        if let (Some(shadow), Some(heard), Ok(actions)) = (&self.shadow, heard, &answer)
+            && !shadow.hears(now_ms, heard, actions)
+        {
+            self.shadow = None;
+        }
+        match answer {
+            Ok(actions) => Input::Answered(actions),
+            Err(fault) => Input::TenantFailed { fault: as_call_fault(&fault) },
+        }
+    }
+
+    async fn start_tenant(&mut self) -> Result<(), TenantFault> {
+        let started = match &mut self.supervisor {
+            Some(supervisor) => {
+                if let Some(shadow) = self.shadow.take() {
+                    shadow.lose();
+                }
+                supervisor.restart().await
+            }
+            None => self.open_desk().await,
+        };
+        started.map_err(|fault| {
+            warn!(%fault, "the tenant's component does not start");
+            as_call_fault(&fault)
+        })
+    }
+
+    async fn open_desk(&mut self) -> Result<(), Fault> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| Fault::Host(error.to_string()))?;
+        let began_unix_ms = unix_ms();
+        let version = Arc::clone(self.permit.version());
+        if self.recording.is_none() {
+            let recorder = &self.gateway.recorder;
+            self.recording = recorder.begin(&self.info, &version, began_unix_ms);
+        }
+        let factory = |observer, cpu_quota, call_id: String| CallInstanceFactory {
+            seed,
+            began_unix_ms,
+            log: Arc::new(TracingLog { tenant: self.info.tenant.clone(), call_id }),
+            observer,
+            cpu_quota,
+        };
+        let call_id = &self.info.call_id;
+        let observer = self.recording.as_ref().map(Recording::observer);
+        let own = factory(observer, Arc::clone(self.permit.cpu_quota()), call_id.clone());
+        self.supervisor = Some(InstanceSupervisor::open(own, version, self.info.clone()).await?);
+        let deployment = self.gateway.tenants.deployment(&self.info.tenant);
+        if let (Some(supervisor), Some(before)) = (
+            &mut self.supervisor,
+            deployment.and_then(|deployment| deployment.before(self.permit.version())),
+        ) {
+            supervisor.fall_back_to(before);
+        }
+        self.shadow =
+            deployment.and_then(|deployment| deployment.shadow_for(call_id)).map(|version| {
+                let factory = factory(None, Arc::default(), format!("{call_id} (shadow)"));
+                self.gateway.shadows.follow(factory, version, &self.info)
+            });
+        Ok(())
+    }
+
+    fn http(&mut self, request: HttpRequest) {
+        let gateway = Arc::clone(&self.gateway);
+        // Not always the version the call began with.
+        let version = Arc::clone(
+            self.supervisor
+                .as_ref()
+                .map_or(self.permit.version(), |supervisor| supervisor.version()),
+        );
+        self.requests_in_flight.spawn(async move {
+            match gateway.http.execute(&version.http, request).await {
+                Ok(response) => Input::HttpDone(response),
+                Err(failure) => Input::HttpFailed(failure),
+            }
+        });
+    }
+
+    fn tell_carrier(&mut self, message: &ToCarrier) -> Option<Input> {
+        self.text.clear();
+        match message {
+            ToCarrier::Media { frames: audio } => {
+                let frames = audio.len() / self.frame_bytes;
+                self.gateway.metrics.frames_out.get_or_create(&self.label).inc_by(frames as u64);
+                twilio::media(&self.stream_sid, audio, &mut self.text);
+            }
+            ToCarrier::Mark { name } => twilio::mark(&self.stream_sid, name, &mut self.text),
+            ToCarrier::Clear => twilio::clear(&self.stream_sid, &mut self.text),
+        }
+        let lost = self.carrier.as_mut()?.queue(Message::text(self.text.as_str())).err()?;
+        Some(self.carrier_lost(Some(&lost)))
+    }
+
+    fn rest(&mut self, rest: Rest) -> Option<Input> {
+        let kind = rest.kind();
+        let Some(client) = self.gateway.rest.clone() else {
+            let reason = "no REST credentials are configured".to_owned();
+            return Some(Input::RestFailed { kind, reason });
+        };
+        let call_sid = self.info.call_id.clone();
+        let again = match &rest {
+            Rest::Keys(_) => promise_return(&self.gateway, &call_sid),
+            Rest::HangUp | Rest::Transfer { .. } => None,
+        };
+        self.requests_in_flight.spawn(async move {
+            let asked = match rest {
+                Rest::HangUp => client.hang_up(&call_sid).await,
+                Rest::Transfer { to, caller_id } => {
+                    client.transfer(&call_sid, &to, caller_id.as_deref()).await
+                }
+                Rest::Keys(keys) => match again {
+                    Some(path) => client.press_keys(&call_sid, &keys, &path.connect()).await,
+                    None => Err(RestFailure::NotSent(
+                        "no stream to come back to can be promised".into(),
+                    )),
+                },
+            };
+            match asked {
+                Ok(()) => Input::RestDone(kind),
+                Err(error) => Input::RestFailed { kind, reason: error.to_string() },
+            }
+        });
+        None
+    }
+
+    fn note(&self, note: &Note) {
+        match note {
+            Note::Refused { action, reason } => debug!(action, reason, "an action was refused"),
+            Note::TenantRestarted { restart, fault } => {
+                warn!(restart, %fault, "the tenant restarts");
+                // Every other fault is known from the instance itself.
+                if *fault == TenantFault::Flooded {
+                    self.gateway.tenant_flooded(&self.answering);
+                }
+            }
+            Note::ModelLost { reason } => warn!(reason, "the model is lost"),
+            Note::RestFailed { kind, reason } => {
+                warn!(?kind, reason, "the carrier's REST interface failed")
+            }
+            Note::Closing { reason } => {
+                info!("the call is ending");
+                debug!(reason, "why the call is ending");
+            }
+            Note::Unexpected(what) => error!(what, "an input came that can not come now"),
+            note => debug!(?note, "noted"),
+        }
+        let label = TenantKind { tenant: self.label.tenant.clone(), kind: note_kind(note) };
+        self.gateway.metrics.notes.get_or_create(&label).inc();
+    }
+
+    fn malformed(&self, kind: &'static str) {
+        self.gateway.metrics.malformed.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// Closes what is still open. The permit and the entry in the list of calls go with the task.
+    async fn finish(mut self, summary: Summary) {
+        let Summary { reason, detail, duration, counts } = summary;
+        info!(?reason, seconds = duration.as_secs_f64(), ?counts, "the call is over");
+        // A tenant's reason for hanging up may hold words of the caller or the model.
+        debug!(detail, "why the call is over");
+        let label = TenantKind { tenant: self.label.tenant.clone(), kind: reason.kind() };
+        self.gateway.metrics.calls_ended.get_or_create(&label).inc();
+        self.gateway.answered(&self.answering, self.events);
+        self.gateway.note_ended(self.info.call_id.clone());
+        if let Some(recording) = self.recording.take() {
+            recording.finish(reason);
+        }
+        // The tenant's last HTTP requests may finish; each has its own deadline.
+        let requests_in_flight =
+            async { while self.requests_in_flight.join_next().await.is_some() {} };
+        self.model.close();
+        let carrier = self.carrier.take();
+        let carrier = async {
+            if let Some(carrier) = carrier {
+                carrier.close(farewell(close_code::NORMAL, "the call is over"), CLOSE_WITHIN).await;
+            }
+        };
+        tokio::join!(requests_in_flight, carrier);
+    }
+}
+
+fn call_info(pending: &PendingCall, start: &Start) -> CallInfo {
+    let version = pending.permit.version();
+    CallInfo {
+        call_id: start.call_sid.clone(),
+        stream_id: start.stream_sid.clone(),
+        tenant: version.tenant.to_string(),
+        version: version.name.clone(),
+        direction: if pending.outbound { Direction::Outbound } else { Direction::Inbound },
+        caller: pending.caller.clone(),
+        callee: pending.callee.clone(),
+        format: AudioFormat {
+            encoding: match start.format.encoding {
+                twilio::Encoding::Alaw => Encoding::Alaw,
+                twilio::Encoding::Pcm16 => Encoding::Pcm16,
+                // Unknown was turned away before.
+                twilio::Encoding::Mulaw | twilio::Encoding::Unknown => Encoding::Mulaw,
+            },
+            sample_rate: start.format.sample_rate,
+            channels: start.format.channels,
+        },
+        parameters: start.parameters.iter().filter(|(name, _)| name != "tenant").cloned().collect(),
+        settings: version.settings.clone(),
+        restarted: false,
+    }
+}
+
+fn as_call_fault(fault: &Fault) -> TenantFault {
+    match fault {
+        Fault::OverBudget { .. } => TenantFault::OverTime,
+        Fault::Memory { .. } => TenantFault::OverMemory,
+        Fault::BadAnswer(why) => TenantFault::Contract(why.to_string()),
+        other => TenantFault::Trapped(other.to_string()),
+    }
+}
+
+/// Bytes of 20 ms in a format that [`Call::new`] took.
+fn frame_bytes(format: AudioFormat) -> usize {
+    let per_sample = match format.encoding {
+        Encoding::Mulaw | Encoding::Alaw => 1,
+        Encoding::Pcm16 => 2,
+    };
+    (format.sample_rate as usize / 50 * per_sample * usize::from(format.channels)).max(1)
+}
+
+/// What a guest's wall clock shows as the call begins. A clock before 1970 shows 1970.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A note by the name it is counted under.
+fn note_kind(note: &Note) -> &'static str {
+    match note {
+        Note::GapFilled { .. } => "gap-filled",
+        Note::CallerStalled => "caller-stalled",
+        Note::DuplicateMedia => "duplicate-media",
+        Note::StaleMark => "stale-mark",
+        Note::MarkOverdue => "mark-overdue",
+        Note::UnknownCarrierEvent(_) => "unknown-carrier-event",
+        Note::LateWake { .. } => "late-wake",
+        Note::Refused { .. } => "action-refused",
+        Note::HeldAudioDropped { .. } => "held-audio-dropped",
+        Note::EventsDropped { .. } => "events-dropped",
+        Note::FormatMismatch => "format-mismatch",
+        Note::ModelAudioDropped { .. } => "model-audio-dropped",
+        Note::TenantRestarted { .. } => "tenant-restarted",
+        Note::ModelLost { .. } => "model-lost",
+        Note::ModelRenewed => "model-renewed",
+        Note::RestFailed { .. } => "rest-failed",
+        Note::OrphanedHttp => "orphaned-http",
+        Note::CommandDropped => "command-dropped",
+        Note::Unexpected(_) => "unexpected-input",
+        Note::Closing { .. } => "closing",
+    }
+}
+
+async fn next_message(carrier: &mut Option<CarrierSocket>) -> Result<Message, Lost<axum::Error>> {
+    match carrier {
+        Some(carrier) => carrier.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until_or_forever(wake: Option<tokio::time::Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,4 @@
+//! The carrier over HTTP: its webhooks, and its REST interface. Its media streams are in [`crate::calls`].
+
+pub mod rest;
+pub mod webhook;

@@ -1,0 +1,366 @@
+//! The carrier's HTTP requests: a call is coming, its stream, what comes afterwards.
+//!
+//! **One rule: nothing is believed, and nothing is opened, before the signature is right.** The
+//! signature covers the URL the carrier was given, so it is checked against the configured public
+//! origin and the raw path and query, never against headers a proxy or a stranger may set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Path, Request, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use cordboard_tenant::Deployment;
+use cordboard_wire::twilio::{
+    self, CallDirection, ConnectStream, Rejection, StreamEvent, StreamStatus, Transport, Webhook,
+    WebhookError,
+};
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use crate::calls::call_task;
+use crate::config::PublicUrl;
+use crate::model::Connecting;
+use crate::shared::expiring_map::StreamToken;
+use crate::shared::gateway::{Admission, Full, Gateway, PendingCall};
+
+/// Twilio's forms are a few hundred bytes; StirPassport and CallToken may add some kilobytes.
+const FORM_BYTES_MAX: usize = 64 * 1024;
+
+/// The carrier sends a form in one packet or two, and waits 15 s for the whole answer.
+const FORM_WITHIN: Duration = Duration::from_secs(5);
+
+/// The carrier's messages are under 1 KiB; 64 KiB is what Twilio's own samples allow.
+const STREAM_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// About 1,000 frames, 20 s of speech: a carrier that far behind is lost.
+const STREAM_WRITE_BYTES_MAX: usize = 256 * 1024;
+
+/// All routes the carrier uses.
+pub(crate) fn routes() -> Router<Arc<Gateway>> {
+    Router::new()
+        .route("/incoming-call", post(incoming_call))
+        .route("/api/webhooks/twilio/voice", post(incoming_call))
+        .route("/t/{tenant}/incoming-call", post(incoming_call_for_tenant))
+        .route("/media/{token}", get(stream))
+        .route("/stream-status", post(stream_status))
+        .route("/after-stream", post(after_stream))
+}
+
+async fn incoming_call(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    let (webhook, origin) =
+        match SignedForm::receive(&gateway, request).await.and_then(SignedForm::webhook) {
+            Ok(both) => both,
+            Err(refused) => return refused.into_response(),
+        };
+    let Some(deployment) = gateway.tenants.for_number(webhook.to.as_deref().unwrap_or_default())
+    else {
+        gateway.metrics.refuse("tenant-broken");
+        warn!(
+            call = webhook.call_sid,
+            "a call was turned away: its number's tenant is out of command"
+        );
+        let twiml = twilio::say_and_hang_up("This number is not in service at the moment.");
+        return xml(twiml.unwrap_or_else(|_| twilio::hang_up()));
+    };
+    promise(&gateway, webhook, &origin, deployment)
+}
+
+async fn incoming_call_for_tenant(
+    State(gateway): State<Arc<Gateway>>,
+    Path(tenant): Path<String>,
+    request: Request,
+) -> Response {
+    let (webhook, origin) =
+        match SignedForm::receive(&gateway, request).await.and_then(SignedForm::webhook) {
+            Ok(both) => both,
+            Err(refused) => return refused.into_response(),
+        };
+    let Some(deployment) = gateway.tenants.deployment(&tenant) else {
+        gateway.metrics.refuse("unknown-tenant");
+        warn!(call = webhook.call_sid, "a call was turned away: no tenant has the id in its path");
+        return (StatusCode::NOT_FOUND, "no tenant has this id\n").into_response();
+    };
+    promise(&gateway, webhook, &origin, deployment)
+}
+
+/// Answers with TwiML that connects the call to us, and starts connecting the model.
+fn promise(
+    gateway: &Arc<Gateway>,
+    webhook: Webhook,
+    origin: &PublicUrl,
+    deployment: &Deployment,
+) -> Response {
+    let earlier = webhook.idempotency_token.as_deref().and_then(|key| gateway.earlier_answer(key));
+    if let Some(twiml) = earlier {
+        return xml(twiml);
+    }
+    if gateway.is_draining() {
+        gateway.metrics.refuse("draining");
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining: send new calls elsewhere\n")
+            .into_response();
+    }
+    let permit = match gateway.take_permit(deployment, &webhook.call_sid) {
+        Ok(permit) => permit,
+        Err(full) => {
+            gateway.metrics.refuse(match full {
+                Full::Process => "process-full",
+                Full::Tenant => "tenant-full",
+                Full::TenantCpu => "tenant-over-share",
+            });
+            warn!(tenant = %deployment.id(), ?full, "a call was turned away: busy");
+            return xml(twilio::reject(Rejection::Busy));
+        }
+    };
+    let token = match StreamToken::draw() {
+        Ok(token) => token,
+        Err(error) => {
+            return broken(gateway, &format!("no randomness for a stream token: {error}"));
+        }
+    };
+    let parameters = [("tenant".to_owned(), deployment.id().to_string())];
+    let paths = StreamPaths::new(origin, &token);
+    let twiml =
+        match twilio::connect_stream(&ConnectStream { parameters: &parameters, ..paths.connect() })
+        {
+            Ok(twiml) => twiml,
+            Err(error) => return broken(gateway, &error.to_string()),
+        };
+    info!(call = webhook.call_sid, tenant = %deployment.id(), version = permit.version().name, "a call comes in");
+    let pending = PendingCall {
+        model: Connecting::begin(Arc::clone(&gateway.model)),
+        call_sid: webhook.call_sid,
+        outbound: match webhook.direction {
+            CallDirection::Inbound | CallDirection::Unknown => false,
+            CallDirection::OutboundApi | CallDirection::OutboundDial => true,
+        },
+        caller: webhook.from,
+        callee: webhook.to,
+        permit,
+    };
+    if !gateway.admit(token, Admission::Call(Box::new(pending))) {
+        gateway.metrics.refuse("process-full");
+        return xml(twilio::reject(Rejection::Busy));
+    }
+    if let Some(key) = webhook.idempotency_token {
+        gateway.remember_answer(key, twiml.clone());
+    }
+    xml(twiml)
+}
+
+/// Promises a further stream to a live call that leaves its present one to press keys.
+///
+/// None without a configured origin (only a host that checks no signatures has none) or without room.
+#[must_use]
+pub(crate) fn promise_return(gateway: &Gateway, call_sid: &str) -> Option<StreamPaths> {
+    let paths = StreamPaths::new(gateway.origin.as_ref()?, &StreamToken::draw().ok()?);
+    let admission = Admission::Return { call_sid: call_sid.to_owned() };
+    gateway.admit(paths.token.clone(), admission).then_some(paths)
+}
+
+/// Where the carrier finds a stream's socket and what goes with it.
+pub(crate) struct StreamPaths {
+    token: StreamToken,
+    url: String,
+    status_callback: String,
+    action: String,
+}
+
+impl StreamPaths {
+    fn new(origin: &PublicUrl, token: &StreamToken) -> Self {
+        Self {
+            token: token.clone(),
+            url: origin.ws(&format!("/media/{}", token.as_str())),
+            status_callback: origin.http("/stream-status"),
+            action: origin.http("/after-stream"),
+        }
+    }
+
+    /// The TwiML verb for it, without parameters.
+    pub(crate) fn connect(&self) -> ConnectStream<'_> {
+        ConnectStream {
+            url: &self.url,
+            status_callback: Some(&self.status_callback),
+            action: Some(&self.action),
+            parameters: &[],
+            // An origin without TLS is refused by the configuration unless it is this machine.
+            transport: Transport::PlainAllowedForTests,
+        }
+    }
+}
+
+async fn stream(
+    State(gateway): State<Arc<Gateway>>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    uri: Uri,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let checked = origin(&gateway, &headers).and_then(|origin| {
+        check_signature(&gateway, &headers, &origin.ws(path_and_query(&uri)), &[])
+    });
+    if let Err(refused) = checked {
+        return refused.into_response();
+    }
+    let Some(admission) = gateway.redeem(&StreamToken::presented(&token)) else {
+        gateway.metrics.refuse("unknown-stream-token");
+        return (
+            StatusCode::FORBIDDEN,
+            "this stream token was used, has expired, or was never given\n",
+        )
+            .into_response();
+    };
+    upgrade
+        .max_message_size(STREAM_MESSAGE_BYTES_MAX)
+        .max_frame_size(STREAM_MESSAGE_BYTES_MAX)
+        .write_buffer_size(0)
+        .max_write_buffer_size(STREAM_WRITE_BYTES_MAX)
+        .on_upgrade(move |socket| call_task::run(gateway, socket, admission))
+}
+
+async fn stream_status(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    let status =
+        match SignedForm::receive(&gateway, request).await.and_then(SignedForm::stream_status) {
+            Ok(status) => status,
+            Err(refused) => return refused.into_response(),
+        };
+    let (call, stream) = (status.call_sid, status.stream_sid);
+    match status.event {
+        StreamEvent::Error => {
+            gateway.metrics.refuse("stream-error");
+            warn!(
+                call,
+                stream,
+                error = status.error,
+                "the carrier could not keep its stream to us"
+            );
+        }
+        StreamEvent::Started | StreamEvent::Stopped | StreamEvent::Unknown => {
+            debug!(call, stream, event = ?status.event, "stream status");
+        }
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// The carrier asks what to do with a call whose stream is over, or never came about.
+async fn after_stream(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    let webhook = match SignedForm::receive(&gateway, request).await.and_then(SignedForm::webhook) {
+        Ok((webhook, _)) => webhook,
+        Err(refused) => return refused.into_response(),
+    };
+    if gateway.has_ended(&webhook.call_sid) {
+        return xml(twilio::hang_up());
+    }
+    // Nobody spoke to this caller, or whoever did is gone.
+    let sorry = "We are sorry, there is a technical problem. Please try again later.";
+    xml(twilio::say_and_hang_up(sorry).expect("the sentence is shorter than the longest allowed"))
+}
+
+/// A form whose signature was right.
+struct SignedForm<'a> {
+    gateway: &'a Gateway,
+    origin: PublicUrl,
+    pairs: Vec<(String, String)>,
+    idempotency_token: Option<String>,
+}
+
+impl<'a> SignedForm<'a> {
+    async fn receive(gateway: &'a Gateway, request: Request) -> Result<Self, Refused> {
+        let (parts, body) = request.into_parts();
+        let Ok(read) = timeout(FORM_WITHIN, to_bytes(body, FORM_BYTES_MAX)).await else {
+            gateway.metrics.refuse("form-too-slow");
+            let text = format!("a webhook form may take {} s at most", FORM_WITHIN.as_secs());
+            return Err(Refused(StatusCode::REQUEST_TIMEOUT, text));
+        };
+        let Ok(bytes) = read else {
+            gateway.metrics.refuse("form-too-large");
+            let text = format!("a webhook form may have {FORM_BYTES_MAX} bytes at most");
+            return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, text));
+        };
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
+        let origin = origin(gateway, &parts.headers)?;
+        let url = origin.http(path_and_query(&parts.uri));
+        check_signature(gateway, &parts.headers, &url, &pairs)?;
+        let idempotency_token =
+            text_of(&parts.headers, "i-twilio-idempotency-token").map(str::to_owned);
+        Ok(Self { gateway, origin, pairs, idempotency_token })
+    }
+
+    fn webhook(self) -> Result<(Webhook, PublicUrl), Refused> {
+        let webhook = Webhook::parse(self.pairs, self.idempotency_token);
+        Ok((webhook.map_err(|error| malformed(self.gateway, &error))?, self.origin))
+    }
+
+    fn stream_status(self) -> Result<StreamStatus, Refused> {
+        StreamStatus::parse(&self.pairs).map_err(|error| malformed(self.gateway, &error))
+    }
+}
+
+/// An answer other than the one asked for.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, format!("{}\n", self.1)).into_response()
+    }
+}
+
+fn malformed(gateway: &Gateway, error: &WebhookError) -> Refused {
+    gateway.metrics.refuse("malformed-webhook");
+    Refused(StatusCode::BAD_REQUEST, error.to_string())
+}
+
+fn check_signature(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    url: &str,
+    form: &[(String, String)],
+) -> Result<(), Refused> {
+    let Some(keys) = &gateway.signing_keys else {
+        // The operator said so in the configuration, and was warned at start.
+        return Ok(());
+    };
+    let given = text_of(headers, "x-twilio-signature").unwrap_or("");
+    twilio::verify(keys, url, form, given).map(|_| ()).map_err(|error| {
+        gateway.metrics.refuse("signature");
+        // Not the URL: a stream's path holds its token.
+        warn!(%error, "a request was refused");
+        Refused(StatusCode::FORBIDDEN, "X-Twilio-Signature is missing or wrong".to_owned())
+    })
+}
+
+/// The origin the carrier was given, which is what it signs. Only a host that checks no signatures
+/// may go without one configured; it believes the request's `Host` as it believes all else.
+fn origin(gateway: &Gateway, headers: &HeaderMap) -> Result<PublicUrl, Refused> {
+    if let Some(origin) = &gateway.origin {
+        return Ok(origin.clone());
+    }
+    let host = text_of(headers, "host").unwrap_or("");
+    format!("http://{host}").parse().or_else(|_| format!("https://{host}").parse()).map_err(
+        |error| {
+            gateway.metrics.refuse("malformed-webhook");
+            Refused(StatusCode::BAD_REQUEST, format!("the Host header names no origin: {error}"))
+        },
+    )
+}
+
+fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn path_and_query(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", |both| both.as_str())
+}
+
+fn xml(twiml: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], twiml).into_response()
+}
+
+fn broken(gateway: &Gateway, why: &str) -> Response {
+    gateway.metrics.refuse("our-fault");
+    tracing::error!(why, "a call could not be answered");
+    (StatusCode::INTERNAL_SERVER_ERROR, "the gateway could not answer this call\n").into_response()
+}

@@ -1,0 +1,593 @@
+//! Which version answers which call, for every tenant of this host.
+//!
+//! **One rule: what may answer a call is compiled before anything is written, and written before any call
+//! gets it.** So a component that cannot run never becomes active, and an answer that was given to an
+//! operator survives the process.
+//!
+//! A [`Deployment`] is one tenant's: its [`VersionStore`] on disk, and the versions on it that calls may get, ready
+//! in memory. A tenant that never deployed anything answers with what its `tenant.toml` names (its
+//! [`Tenant`]); the first deployment puts that in the store too, so that a roll-back leads to it.
+//!
+//! Everything that changes a deployment blocks, on the disk and the compiler: call it off the call threads.
+//! What calls use ([`Deployment::version_for`]) takes a lock for one clone.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::component::Component;
+use crate::cpu_quota::CpuQuota;
+use crate::rehearsal::Flaw;
+use crate::tenant_table::{
+    CallSlot, Manifest, NoCapacity, Tenant, TenantError, TenantId, TenantTable, Version,
+    VersionBuilder,
+};
+use crate::version_store::{
+    Changed, Digest, Force, Refused, ReleaseState, Staged, Upload, VersionName, VersionStore,
+    VersionStoreError, When,
+};
+use crate::vet::VetError;
+
+/// All deployments of this host.
+pub struct TenantDirectory {
+    tenants: TenantTable,
+    deployments: BTreeMap<TenantId, Arc<Deployment>>,
+}
+
+/// One tenant's deployment.
+pub struct Deployment {
+    tenant: Arc<Tenant>,
+    builder: Arc<VersionBuilder>,
+    /// The tenant's folder, which need not exist; none where the host has no folder of tenants.
+    place: Option<TenantFolder>,
+    /// Replaced whole. A lock, since calls read it while a deployment writes it; held for one clone.
+    snapshot: Mutex<Arc<Snapshot>>,
+    /// Held by the one who deploys; the next one waits. A lock and no task, since deploying blocks anyway.
+    deploying: Mutex<()>,
+}
+
+struct TenantFolder {
+    folder: PathBuf,
+    store: VersionStore,
+}
+
+impl TenantFolder {
+    /// The default tenant need not have a folder before something is kept there.
+    fn make_folder(&self) -> Result<(), DeploymentError> {
+        let failed = |error| DeploymentError::File { path: self.folder.clone(), error };
+        fs::create_dir_all(&self.folder).map_err(failed)
+    }
+}
+
+/// Who may answer, at one moment.
+#[derive(Default)]
+struct Snapshot {
+    releases: Arc<ReleaseState>,
+    ready: BTreeMap<VersionName, Arc<Version>>,
+}
+
+/// Why a deployment was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeploymentError {
+    /// The component can not be a tenant.
+    #[error(transparent)]
+    Vet(#[from] VetError),
+    /// The store refuses or fails.
+    #[error(transparent)]
+    VersionStore(#[from] VersionStoreError),
+    /// `tenant.toml` is wrong.
+    #[error("{}: {}", .0.path.display(), .0.reason)]
+    Manifest(TenantError),
+    /// The version does not survive its rehearsal.
+    #[error(transparent)]
+    Flawed(#[from] Flaw),
+    /// The host has nowhere to keep versions.
+    #[error("this host has no directory of tenants, so nothing can be deployed: set `tenants_dir`")]
+    NoCapacity,
+    /// A file could not be read or made.
+    #[error("{}: {error}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl From<Refused> for DeploymentError {
+    fn from(refused: Refused) -> Self {
+        Self::VersionStore(refused.into())
+    }
+}
+
+/// How a deployment looks from outside at one moment.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The state of its releases.
+    pub releases: Arc<ReleaseState>,
+    /// The name of the version that new calls get, apart from a canary's.
+    pub active: String,
+}
+
+impl TenantDirectory {
+    /// Reads all tenants and their version stores, and gets ready what may answer. What is wrong with one tenant is
+    /// reported, and does not touch the others; a tenant whose store is broken answers with what its
+    /// `tenant.toml` names.
+    ///
+    /// # Errors
+    ///
+    /// [`VetError`] when the default component itself is not usable.
+    pub fn open(
+        dir: Option<&Path>,
+        builder: VersionBuilder,
+    ) -> Result<(Self, Vec<String>), VetError> {
+        let (tenants, errors) = TenantTable::open(dir, &builder)?;
+        let mut problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let builder = Arc::new(builder);
+        let mut deployments = BTreeMap::new();
+        for tenant in tenants.iter() {
+            let folder = dir.map(|dir| dir.join(tenant.id().as_str()));
+            let deployment =
+                Deployment::open(Arc::clone(tenant), Arc::clone(&builder), folder, &mut problems);
+            deployments.insert(tenant.id().clone(), Arc::new(deployment));
+        }
+        tidy_cache(&builder, &deployments);
+        Ok((Self { tenants, deployments }, problems))
+    }
+
+    /// The deployment of the tenant of this name.
+    #[must_use]
+    pub fn deployment(&self, tenant: &str) -> Option<&Arc<Deployment>> {
+        self.deployments.get(tenant)
+    }
+
+    /// The deployment that answers a called number (E.164, as the carrier gives it), else the default tenant's.
+    ///
+    /// None when the number's own tenant could not be used: see [`TenantTable::for_number`].
+    #[must_use]
+    pub fn for_number(&self, number: &str) -> Option<&Arc<Deployment>> {
+        let tenant = self.tenants.for_number(number)?;
+        self.deployments.get(tenant.id())
+    }
+
+    /// All deployments, by their tenants' names.
+    pub fn deployments(&self) -> impl Iterator<Item = &Arc<Deployment>> {
+        self.deployments.values()
+    }
+}
+
+impl Deployment {
+    fn open(
+        tenant: Arc<Tenant>,
+        builder: Arc<VersionBuilder>,
+        folder: Option<PathBuf>,
+        problems: &mut Vec<String>,
+    ) -> Self {
+        let place = folder.map(|folder| {
+            let store = VersionStore::open(&folder).unwrap_or_else(|error| {
+                problems.push(error.to_string());
+                VersionStore::unread(&folder)
+            });
+            TenantFolder { folder, store }
+        });
+        let deployment = Self {
+            tenant,
+            builder,
+            place,
+            snapshot: Mutex::default(),
+            deploying: Mutex::default(),
+        };
+        if let Some(place) = &deployment.place {
+            let releases = place.store.releases();
+            let ready = deployment.ready_for(&releases, |version, error| {
+                problems.push(format!(
+                    "tenant `{}`: {version} can not answer: {error}",
+                    deployment.id()
+                ));
+                Ok(())
+            });
+            let ready = ready.unwrap_or_default();
+            *lock(&deployment.snapshot) = Arc::new(Snapshot { releases, ready });
+        }
+        deployment
+    }
+
+    /// The tenant's name.
+    #[must_use]
+    pub fn id(&self) -> &TenantId {
+        self.tenant.id()
+    }
+
+    /// The CPU account of all the tenant's instances.
+    #[must_use]
+    pub fn cpu_quota(&self) -> &Arc<CpuQuota> {
+        self.tenant.cpu_quota()
+    }
+
+    /// Calls alive.
+    #[must_use]
+    pub fn live_calls(&self) -> u32 {
+        self.tenant.live_calls()
+    }
+
+    /// Takes a place for a new call, with the version that answers it: see [`Deployment::version_for`].
+    ///
+    /// # Errors
+    ///
+    /// [`NoCapacity`]: why the tenant gets no other call now.
+    pub fn admit(&self, call_id: &str) -> Result<CallSlot, NoCapacity> {
+        self.tenant.admit_to(self.version_for(call_id))
+    }
+
+    /// The version that answers a new call: the same for the same id, while nothing is deployed.
+    #[must_use]
+    pub fn version_for(&self, call_id: &str) -> Arc<Version> {
+        let snapshot = self.snapshot();
+        let ready =
+            |name: Option<VersionName>| name.and_then(|name| snapshot.ready.get(&name)).cloned();
+        let releases = &snapshot.releases;
+        ready(releases.choose(call_id))
+            .or_else(|| ready(releases.active()))
+            .or_else(|| ready(releases.previous()))
+            .unwrap_or_else(|| self.tenant.active())
+    }
+
+    /// Gives a call that has not begun another version, if its own was rolled back since it was admitted.
+    pub fn admit_again(&self, slot: &mut CallSlot, call_id: &str) {
+        let releases = Arc::clone(&self.snapshot().releases);
+        let name = slot.version().name.parse::<VersionName>().ok();
+        let entry = name.and_then(|name| releases.entry(name));
+        if entry.is_some_and(|entry| entry.rolled_back.is_some()) {
+            slot.answer_with(self.version_for(call_id));
+        }
+    }
+
+    /// Who answers a call when this version fails over and over: for the active version the one before it, for any other
+    /// the active one.
+    #[must_use]
+    pub fn before(&self, version: &Version) -> Option<Arc<Version>> {
+        let active = self.active();
+        if active.name != version.name {
+            return Some(active);
+        }
+        let snapshot = self.snapshot();
+        snapshot.ready.get(&snapshot.releases.previous()?).cloned()
+    }
+
+    /// The version that is to listen to a new call beside the one that answers it, if any is.
+    #[must_use]
+    pub fn shadow_for(&self, call_id: &str) -> Option<Arc<Version>> {
+        let snapshot = self.snapshot();
+        let name = snapshot.releases.choose_shadow(call_id)?;
+        snapshot.ready.get(&name).cloned()
+    }
+
+    /// The version that is active, apart from any canary.
+    #[must_use]
+    pub fn active(&self) -> Arc<Version> {
+        let snapshot = self.snapshot();
+        let active = snapshot.releases.active().and_then(|name| snapshot.ready.get(&name));
+        active.cloned().unwrap_or_else(|| self.tenant.active())
+    }
+
+    /// The files of the tenant's folder that a change of means another version: `tenant.toml`, and the component
+    /// it names. They need not exist.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let Some(place) = &self.place else { return Vec::new() };
+        let component = self.manifest().ok().and_then(|manifest| manifest.component);
+        [place.folder.join("tenant.toml")].into_iter().chain(component).collect()
+    }
+
+    /// What is in the store, and which version answers.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            releases: Arc::clone(&self.snapshot().releases),
+            active: self.active().name.clone(),
+        }
+    }
+
+    /// Vets and compiles a component with the settings and limits that `tenant.toml` has now. The version has no
+    /// name yet and stands nowhere: rehearse with it, then stage it.
+    ///
+    /// # Errors
+    ///
+    /// The component can not be a tenant, or `tenant.toml` is wrong.
+    pub fn try_out(&self, component: &[u8]) -> Result<Version, DeploymentError> {
+        let manifest = self.manifest()?;
+        let (compiled, settings) = (self.compile(component)?, manifest.settings.clone());
+        Ok(self.version("unnamed".to_owned(), compiled, settings, manifest))
+    }
+
+    /// Puts a version that was tried out in the store, under a name. It answers nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`DeploymentError`]; the store is as it was.
+    ///
+    /// # Panics
+    ///
+    /// When the bytes are not those the version was tried out with.
+    pub fn stage(
+        &self,
+        tried: &Version,
+        component: &[u8],
+        by: &str,
+        note: &str,
+    ) -> Result<Staged, DeploymentError> {
+        assert_eq!(Digest::of(component), *tried.component.digest(), "tried out other bytes");
+        let place = self.place.as_ref().ok_or(DeploymentError::NoCapacity)?;
+        let _deploying = lock(&self.deploying);
+        self.store_what_answers(place)?;
+        place.make_folder()?;
+        let when = When::from(SystemTime::now());
+        let upload = Upload { component, settings: &tried.settings, when, by, note };
+        let (changed, staged) = place.store.stage(&upload)?;
+        let version = Version {
+            name: staged.name().to_string(),
+            tenant: tried.tenant.clone(),
+            component: tried.component.clone(),
+            settings: tried.settings.clone(),
+            limits: Arc::clone(&tried.limits),
+            http: tried.http.clone(),
+            recording: tried.recording,
+        };
+        let mut ready = self.snapshot().ready.clone();
+        ready.retain(|&name, _| changed.after.entry(name).is_some());
+        // It is not compiled again when it is activated in a moment.
+        ready.insert(staged.name(), Arc::new(version));
+        *lock(&self.snapshot) = Arc::new(Snapshot { releases: changed.after, ready });
+        Ok(staged)
+    }
+
+    /// Applies one of the [`ReleaseState`]'s rules: gets ready what the new state needs, writes it, and lets new
+    /// calls have it.
+    ///
+    /// # Errors
+    ///
+    /// See [`DeploymentError`]; the deployment is as it was.
+    pub fn change(
+        &self,
+        rule: impl Fn(&ReleaseState) -> Result<ReleaseState, Refused>,
+    ) -> Result<Changed, DeploymentError> {
+        let place = self.place.as_ref().ok_or(DeploymentError::NoCapacity)?;
+        let _deploying = lock(&self.deploying);
+        let before = place.store.reread()?.after;
+        let after = rule(&before)?;
+        self.ready_for(&after, |version, error| {
+            // What was on trial already and can not answer is no obstacle to anything else.
+            let new = before.part_of(version) != after.part_of(version);
+            if new || after.active() == Some(version) { Err(error) } else { Ok(()) }
+        })?;
+        place.make_folder()?;
+        let changed = place.store.change(rule)?;
+        self.stand_by(&changed.after)?;
+        Ok(changed)
+    }
+
+    /// Reads the store again, after somebody edited `releases.toml` or another process deployed. The last
+    /// good state stays when that fails.
+    ///
+    /// # Errors
+    ///
+    /// The file is broken, or what it names can not answer.
+    pub fn reread(&self) -> Result<Arc<ReleaseState>, DeploymentError> {
+        let Some(place) = &self.place else { return Ok(Arc::default()) };
+        let _deploying = lock(&self.deploying);
+        let changed = place.store.reread()?;
+        if changed.after != self.snapshot().releases {
+            self.stand_by(&changed.after)?;
+        }
+        Ok(changed.after)
+    }
+
+    /// A version in the store, ready to answer.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or its files were changed, or it does not compile any more.
+    pub fn ready(&self, name: VersionName) -> Result<Arc<Version>, DeploymentError> {
+        if let Some(version) = self.snapshot().ready.get(&name) {
+            return Ok(Arc::clone(version));
+        }
+        let place = self.place.as_ref().ok_or(DeploymentError::NoCapacity)?;
+        let stored = place.store.load(name)?;
+        let component = self.compile(&stored.component)?;
+        Ok(Arc::new(self.version(name.to_string(), component, stored.settings, self.manifest()?)))
+    }
+
+    /// Puts what answers now in the store, where nothing was deployed yet, so that a roll-back leads to it.
+    ///
+    /// # Errors
+    ///
+    /// See [`DeploymentError`].
+    pub fn store_active(&self) -> Result<(), DeploymentError> {
+        let place = self.place.as_ref().ok_or(DeploymentError::NoCapacity)?;
+        let _deploying = lock(&self.deploying);
+        self.store_what_answers(place)
+    }
+
+    /// Deploys what the tenant's folder says, if it says something else than when it was last deployed
+    /// from: a changed `tenant.toml`, or a changed component that it names. The new version is active then,
+    /// unless `rehearse` finds a flaw.
+    ///
+    /// A tenant that never deployed anything has no store, and its folder is read when the host starts.
+    ///
+    /// # Errors
+    ///
+    /// See [`DeploymentError`]; the deployment is as it was, and the same files will not be tried again before they
+    /// change.
+    pub fn notice_folder(
+        &self,
+        rehearse: impl FnOnce(&Version) -> Result<(), Flaw>,
+    ) -> Result<Option<Arc<Version>>, DeploymentError> {
+        let Some(place) = &self.place else { return Ok(None) };
+        let releases = place.store.releases();
+        let Some(active) = releases.active() else { return Ok(None) };
+        let manifest = self.manifest()?;
+        let component = match &manifest.component {
+            Some(file) => read(file)?,
+            None => place.store.load(active)?.component,
+        };
+        let said = said(&manifest, &component);
+        if releases.folder() == Some(said) {
+            return Ok(None);
+        }
+        let deployed = self.deploy_folder(&component, rehearse);
+        // Whatever came of it: one look at a set of files is enough.
+        self.change(|releases| Ok(releases.note_folder(said)))?;
+        deployed
+    }
+
+    fn deploy_folder(
+        &self,
+        component: &[u8],
+        rehearse: impl FnOnce(&Version) -> Result<(), Flaw>,
+    ) -> Result<Option<Arc<Version>>, DeploymentError> {
+        let tried = self.try_out(component)?;
+        rehearse(&tried)?;
+        let staged = self.stage(&tried, component, BY_FOLDER, "its files changed")?;
+        let changed = self.change(|releases| releases.activate(staged.name(), Force::No))?;
+        Ok((changed.before.active() != changed.after.active()).then(|| self.active()))
+    }
+
+    fn store_what_answers(&self, place: &TenantFolder) -> Result<(), DeploymentError> {
+        // Versions none of which is active are what a crash between the two steps below leaves.
+        if place.store.reread()?.after.active().is_some() {
+            return Ok(());
+        }
+        let answering = self.tenant.active();
+        let manifest = self.manifest()?;
+        let component = match &manifest.component {
+            Some(file) => Cow::Owned(read(file)?),
+            None => Cow::Borrowed(&*self.builder.default_component),
+        };
+        // A file that was overwritten since is not what answers, and what answers is nowhere else.
+        if Digest::of(&component) != *answering.component.digest() {
+            tracing::warn!(
+                tenant = %self.id(),
+                "the component's file was changed since the start: no roll-back can lead to what answers now"
+            );
+            return Ok(());
+        }
+        place.make_folder()?;
+        let upload = Upload {
+            component: &component,
+            settings: &answering.settings,
+            when: When::from(SystemTime::now()),
+            by: BY_FOLDER,
+            note: "what answered before anything was deployed",
+        };
+        let (_, staged) = place.store.stage(&upload)?;
+        let said = said(&manifest, &component);
+        let changed = place.store.change(|releases| {
+            Ok(releases.activate(staged.name(), Force::No)?.note_folder(said))
+        })?;
+        self.stand_by(&changed.after)
+    }
+
+    /// Lets new calls have what a releases says.
+    fn stand_by(&self, releases: &Arc<ReleaseState>) -> Result<(), DeploymentError> {
+        let ready = self.ready_for(releases, |version, error| {
+            if releases.active() == Some(version) {
+                return Err(error);
+            }
+            tracing::error!(tenant = %self.id(), %version, %error, "a version on trial can not answer");
+            Ok(())
+        })?;
+        *lock(&self.snapshot) = Arc::new(Snapshot { releases: Arc::clone(releases), ready });
+        Ok(())
+    }
+
+    /// The versions a call may get under a releases, ready to answer. `unready` decides about one that
+    /// can not; a previous version that can not is no obstacle to anything.
+    fn ready_for(
+        &self,
+        releases: &ReleaseState,
+        mut unready: impl FnMut(VersionName, DeploymentError) -> Result<(), DeploymentError>,
+    ) -> Result<BTreeMap<VersionName, Arc<Version>>, DeploymentError> {
+        let on_trial = [releases.on_trial(), releases.shadow()];
+        let [candidate, shadow] = on_trial.map(|trial| trial.map(|trial| trial.version));
+        let mut ready = BTreeMap::new();
+        for name in
+            [releases.active(), candidate, shadow, releases.previous()].into_iter().flatten()
+        {
+            match self.ready(name) {
+                Ok(version) => drop(ready.insert(name, version)),
+                Err(error) if releases.previous() == Some(name) => {
+                    tracing::warn!(tenant = %self.id(), version = %name, %error, "no roll-back leads there");
+                }
+                Err(error) => unready(name, error)?,
+            }
+        }
+        Ok(ready)
+    }
+
+    fn compile(&self, component: &[u8]) -> Result<Component, VetError> {
+        let VersionBuilder { engine, limits, cache, .. } = &*self.builder;
+        match cache {
+            Some(cache) => Component::load(engine, component, limits, cache),
+            None => Component::vet_and_compile(engine, component, limits),
+        }
+    }
+
+    fn version(
+        &self,
+        name: String,
+        component: Component,
+        settings: String,
+        manifest: Manifest,
+    ) -> Version {
+        let Manifest { limits, http, recording, .. } = manifest;
+        Version { tenant: self.id().clone(), name, component, settings, limits, http, recording }
+    }
+
+    fn manifest(&self) -> Result<Manifest, DeploymentError> {
+        let place = self.place.as_ref().ok_or(DeploymentError::NoCapacity)?;
+        Manifest::read(&place.folder, &self.builder.default_settings)
+            .map_err(DeploymentError::Manifest)
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&lock(&self.snapshot))
+    }
+}
+
+/// Drops the compiled forms of what stands nowhere any more.
+fn tidy_cache(builder: &VersionBuilder, deployments: &BTreeMap<TenantId, Arc<Deployment>>) {
+    let Some(cache) = &builder.cache else { return };
+    let mut known = vec![Digest::of(&builder.default_component)];
+    for deployment in deployments.values() {
+        known.push(*deployment.tenant.active().component.digest());
+        known.extend(deployment.snapshot().releases.entries().iter().map(|entry| entry.component));
+    }
+    if let Err(error) = cache.keep_only(&builder.engine, &known) {
+        tracing::warn!("compiled components that nobody needs stay on the disk: {error}");
+    }
+}
+
+/// Who deploys when the tenant's own files changed.
+const BY_FOLDER: &str = "tenant.toml";
+
+/// The digest of what a folder says: which component, with which settings.
+fn said(manifest: &Manifest, component: &[u8]) -> Digest {
+    let component = match manifest.component {
+        Some(_) => Digest::of(component).to_string(),
+        None => "none of its own".to_owned(),
+    };
+    Digest::of(format!("{component}\n{}", manifest.settings).as_bytes())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, DeploymentError> {
+    fs::read(file).map_err(|error| DeploymentError::File { path: file.to_owned(), error })
+}
+
+/// What these locks guard is replaced in one step or is nothing at all, so a panic leaves it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,56 @@
+//! What `tenant.toml` says now: the manifest on which the next version is made.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::http::HttpPolicy;
+use super::manifest_text::ManifestText;
+use super::recording::RecordingTerms;
+use super::{MANIFEST, TenantError, manifest_error};
+use crate::limits::Limits;
+
+/// A tenant's file, read afresh for a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The component the file names, inside the tenant's folder.
+    pub component: Option<PathBuf>,
+    /// The tenant's settings, those it left out filled in: a JSON object.
+    pub settings: String,
+    /// What an instance may use.
+    pub limits: Arc<Limits>,
+    /// What its HTTP requests may reach, and the secrets they may name.
+    pub http: HttpPolicy,
+    /// Which of its calls are recorded.
+    pub recording: RecordingTerms,
+}
+
+impl Manifest {
+    /// Reads the folder's `tenant.toml`. A folder without one, or no folder, leaves everything to the defaults.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file, with the key.
+    pub fn read(
+        folder: &Path,
+        default_settings: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, TenantError> {
+        let text = match fs::read_to_string(folder.join(MANIFEST)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(manifest_error(folder, error.to_string())),
+        };
+        let manifest =
+            ManifestText::parse(&text).map_err(|reason| manifest_error(folder, reason))?;
+        let mut settings = default_settings.clone();
+        settings.extend(manifest.settings);
+        Ok(Self {
+            component: manifest.component.map(|file| folder.join(file)),
+            settings: serde_json::Value::Object(settings).to_string(),
+            limits: Arc::new(manifest.limits),
+            http: manifest.http,
+            recording: manifest.recording,
+        })
+    }
+}
