@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cordboard_call::contract::Event;
-use cordboard_misbehaving_guests::{Stand, component};
-use cordboard_tenant::{Component, CpuQuota, Limits};
+use cordboard_misbehaving_guests::{Stand, component, patient};
+use cordboard_tenant::{Component, CpuQuota};
 use rustix::time::{ClockId, clock_gettime};
 
 /// What the tenant may use in a second, and at once: little, so that a machine that is busy with other things gives
@@ -45,7 +45,8 @@ fn a_greedy_tenant_gets_its_share_and_its_neighbour_all_it_wants() {
         let used = least * (rounds - 2);
         assert!(used <= allowed, "{rounds} rounds of at least {least:?}, {allowed:?} allowed");
         assert!(cpu_quota.take_throttled_seconds() >= 2);
-        assert!(frames > 150, "a call brings one every 20 ms; {frames} were answered");
+        // A call brings 150 in that time. A third of them is asked for, since other programs may take the core.
+        assert!(frames > 50, "the neighbour starves: {frames} frames were answered");
     };
     runtime.block_on(async { tokio::spawn(test).await.expect("the test itself does not panic") });
 }
@@ -77,11 +78,6 @@ async fn least_cost(slow: &Component) -> Duration {
 /// Some tens of milliseconds.
 fn work() -> Event {
     Event::Command("30000000".into())
-}
-
-/// So that no single event is too expensive.
-fn patient() -> Limits {
-    Limits { event_cpu: Duration::from_secs(10), ..Limits::default() }
 }
 
 fn thread_cpu() -> Duration {
