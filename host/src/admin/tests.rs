@@ -181,7 +181,7 @@ async fn what_is_no_tenant_is_refused_with_a_lesson_and_changes_nothing() {
     assert_eq!(supervisor.answers("acme"), before);
     let versions = supervisor.get("/v1/tenants/acme/versions").await.done();
     assert_eq!(versions["versions"], json!([]));
-    assert!(!supervisor.folder("acme").join("registry.toml").exists());
+    assert!(!supervisor.folder("acme").join("releases.toml").exists());
 }
 
 #[tokio::test]
@@ -333,17 +333,17 @@ async fn saved_files_that_fail_their_rehearsal_answer_nobody() {
 }
 
 #[tokio::test]
-async fn a_broken_registry_is_named_with_its_line_and_taken_up_once_repaired() {
+async fn a_broken_release_state_is_named_with_its_line_and_taken_up_once_repaired() {
     let supervisor = InstanceSupervisor::open().await;
     supervisor.deploy("acme", "then=activate", component("two")).await.done();
     let answers = supervisor.answers("acme");
-    let file = supervisor.folder("acme").join("registry.toml");
+    let file = supervisor.folder("acme").join("releases.toml");
     let good = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, good.replace("active = \"v2\"", "active = \"v9\"")).unwrap();
 
     let refused = supervisor.get("/v1/tenants/acme/versions").await;
     assert_eq!(refused.problem(), (409, "broken-release-state"));
-    assert!(refused.body.to_string().contains("registry.toml, line "), "{}", refused.body);
+    assert!(refused.body.to_string().contains("releases.toml, line "), "{}", refused.body);
     let refused = supervisor.post("/v1/tenants/acme/rollback", &json!({})).await;
     assert_eq!(refused.problem(), (409, "broken-release-state"));
     assert_eq!(supervisor.answers("acme"), answers, "the last good state answers on");
@@ -397,7 +397,7 @@ async fn what_can_not_be_written_down_is_not_done() {
     assert_eq!(refused.problem(), (500, "gateway-failed"));
     assert!(refused.body.to_string().contains("audit log"), "{}", refused.body);
     assert_eq!(supervisor.answers("acme"), before);
-    assert!(!supervisor.folder("acme").join("registry.toml").exists());
+    assert!(!supervisor.folder("acme").join("releases.toml").exists());
 }
 
 #[tokio::test]
