@@ -5,7 +5,7 @@
 //! tenant may do in [`cordboard_tenant`].
 //!
 //! A call's way through it: [`twilio::webhook`] answers the carrier and promises a stream, `calls` runs
-//! the call when that stream comes, and [`shared`] is what calls share. [`RealtimeConnection`] is the
+//! the call when that stream comes, and [`gateway`] puts together what calls share. [`RealtimeConnection`] is the
 //! model's side for programs without a telephone.
 
 pub mod admin;
@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 mod demo;
 pub mod doctor;
+pub mod gateway;
 mod metrics;
 pub mod model;
 pub mod net;

@@ -16,8 +16,8 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::config::Config;
+use crate::gateway::Gateway;
 use crate::net::listen;
-use crate::shared::gateway::Gateway;
 use crate::twilio::webhook;
 
 /// How often promises whose stream never came are dropped.
@@ -73,10 +73,10 @@ pub async fn serve(config: Config, watch: Watch) -> anyhow::Result<()> {
     run(gateway, listener, async move {
         until_told_to_stop().await;
         let deadline = drained.config.calls.drain_deadline;
-        info!(calls = drained.calls_live(), ?deadline, "draining: no new calls");
+        info!(calls = drained.calls.len(), ?deadline, "draining: no new calls");
         tokio::select! {
             () = drained.drain(deadline) => info!("all calls are over"),
-            () = until_told_to_stop() => warn!(calls = drained.calls_live(), "told twice: leaving calls behind"),
+            () = until_told_to_stop() => warn!(calls = drained.calls.len(), "told twice: leaving calls behind"),
         }
     })
     .await;
@@ -112,7 +112,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
-    if gateway.is_draining() {
+    if gateway.admissions.is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
     "ready\n".into_response()
@@ -132,7 +132,7 @@ async fn sweep(gateway: Arc<Gateway>) {
     loop {
         every.tick().await;
         gateway.forget_expired();
-        gateway.judge_shares();
+        gateway.rollouts.judge_cpu();
     }
 }
 

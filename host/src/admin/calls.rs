@@ -12,7 +12,7 @@ use serde_json::json;
 use super::access::{Operator, Scope};
 use super::{Admin, Answer, Body, read};
 use crate::admin::problem::Problem;
-use crate::shared::gateway::CallCommand;
+use crate::shared::directory::CallCommand;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +30,7 @@ pub(super) async fn calls(
         admin.deployment(&operator, tenant)?;
     }
     let wanted = |tenant: &str| which.tenant.as_deref().is_none_or(|only| only == tenant);
-    let mut calls = admin.gateway.calls();
+    let mut calls = admin.gateway.calls.calls();
     calls.retain(|call| operator.may_touch(&call.tenant) && wanted(&call.tenant));
     calls.sort_by_key(|call| std::cmp::Reverse(call.age));
     let calls: Vec<_> = (calls.into_iter())
@@ -57,7 +57,7 @@ pub(super) async fn hang_up(
     let details = json!({ "call": call });
     admin
         .audited(&operator, &tenant, "hang-up", details, async move {
-            commanded(gateway.command(&call, CallCommand::HangUp), &call)?;
+            commanded(gateway.calls.command(&call, CallCommand::HangUp), &call)?;
             Ok(json!({ "call": call, "ordered": "hang-up" }))
         })
         .await
@@ -77,7 +77,10 @@ pub(super) async fn command(
     let details = json!({ "call": call });
     admin
         .audited(&operator, &tenant, "command", details, async move {
-            commanded(gateway.command(&call, CallCommand::Command(command.to_string())), &call)?;
+            commanded(
+                gateway.calls.command(&call, CallCommand::Command(command.to_string())),
+                &call,
+            )?;
             Ok(json!({ "call": call, "ordered": "command" }))
         })
         .await
@@ -106,7 +109,7 @@ pub(super) async fn drain(
     let details = json!({ "deadline_s": deadline.as_secs() });
     admin
         .audited(&operator, "*", "drain", details, async move {
-            let calls = gateway.calls_live();
+            let calls = gateway.calls.len();
             tokio::spawn(async move { gateway.drain(deadline).await });
             Ok(json!({ "draining": true, "calls": calls, "deadline_s": deadline.as_secs() }))
         })
@@ -118,7 +121,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(86_400);
 
 /// A foreign call is as unknown as none at all.
 fn tenant_of(admin: &Admin, operator: &Operator, call: &str) -> Result<String, Problem> {
-    let tenant = admin.gateway.tenant_of(call).filter(|tenant| operator.may_touch(tenant));
+    let tenant = admin.gateway.calls.tenant_of(call).filter(|tenant| operator.may_touch(tenant));
     tenant.ok_or_else(|| Problem::no_call(call))
 }
 

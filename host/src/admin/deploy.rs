@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use super::access::Operator;
 use super::problem::Problem;
 use super::{Admin, Answer, Body, blocking, read, taken};
-use crate::rollout::migration::Migration;
-use crate::shared::gateway::Gateway;
+use crate::gateway::Gateway;
+use crate::shared::directory::Migration;
 
 /// The tenants this operator may see.
 pub(super) async fn tenants(
@@ -144,7 +144,7 @@ pub(super) async fn deploy(
             (Then::Stage, _) => {}
             (Then::Canary, Some(share)) => {
                 change(&deployment, move |releases| releases.candidate(name, share, force)).await?;
-                gateway.reset_health(deployment.id().as_str(), name);
+                gateway.rollouts.reset_health(deployment.id().as_str(), name);
             }
             (Then::Shadow, Some(share)) => {
                 change(&deployment, move |releases| releases.cast_shadow(name, share)).await?;
@@ -153,7 +153,7 @@ pub(super) async fn deploy(
                 let changed =
                     change(&deployment, move |releases| releases.activate(name, force)).await?;
                 answer["live_in_ms"] = millis(began.elapsed()).into();
-                gateway.reset_health(deployment.id().as_str(), name);
+                gateway.rollouts.reset_health(deployment.id().as_str(), name);
                 if migrates(running, &changed) {
                     answer["migration"] = migrate_all(&gateway, &deployment, None).await?;
                 }
@@ -246,7 +246,7 @@ pub(super) async fn canary(
     let gateway = Arc::clone(&admin.gateway);
     let work = async move {
         change(&deployment, move |releases| releases.candidate(name, share, force)).await?;
-        gateway.reset_health(deployment.id().as_str(), name);
+        gateway.rollouts.reset_health(deployment.id().as_str(), name);
         Ok(summary(&deployment))
     };
     admin.audited(&operator, &tenant, "canary", details, work).await
@@ -386,7 +386,7 @@ async fn switch(
     let changed = change(&deployment, rule).await?;
     // Whoever activates a version knows what it did before.
     if let Some(active) = changed.after.active() {
-        gateway.reset_health(deployment.id().as_str(), active);
+        gateway.rollouts.reset_health(deployment.id().as_str(), active);
     }
     let mut answer = summary(&deployment);
     answer["before"] = named_or_null(changed.before.active());
@@ -418,7 +418,7 @@ pub(super) async fn migrate_all(
 ) -> Result<Value, Problem> {
     let (to, began) = (deployment.active(), Instant::now());
     let from = from.map(|from| from.to_string());
-    let outcomes = gateway.migrate(deployment, from.as_deref()).await;
+    let outcomes = gateway.rollouts.migrate(deployment, from.as_deref()).await;
     let took = began.elapsed();
     let (mut pauses, mut stayed, mut ended) = (Vec::new(), Vec::new(), 0_usize);
     for (call, outcome) in outcomes {

@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::audit::Audit;
-use crate::shared::gateway::Gateway;
+use crate::gateway::Gateway;
 use access::{Operator, Tokens};
 use problem::Problem;
 pub use watch::watch;

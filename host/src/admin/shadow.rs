@@ -11,7 +11,7 @@ use super::access::Operator;
 use super::deploy::{change, named, shadows_share, summary};
 use super::problem::Problem;
 use super::{Admin, Answer, Body, read};
-use crate::rollout::health::Which;
+use crate::rollout::Which;
 
 /// What the tenant's shadow was found to do otherwise than the version that answers. Quotes calls.
 pub(super) async fn findings(
@@ -28,7 +28,7 @@ pub(super) async fn findings(
         Problem::new(axum::http::StatusCode::CONFLICT, "no-shadow", message)
     })?;
     let which = Which { tenant, version: shadow.version.to_string() };
-    answer["findings"] = serde_json::to_value(admin.gateway.shadows.findings(&which))
+    answer["findings"] = serde_json::to_value(admin.gateway.rollouts.shadows.findings(&which))
         .map_err(|error| Problem::ours(error.to_string()))?;
     Ok(Json(answer))
 }
@@ -67,7 +67,7 @@ pub(super) async fn cast(
             .map(|releases| releases.shadow().map(|shadow| shadow.version.to_string()));
         // Another share of the same version goes on with the same findings.
         if let Some(version) = after.filter(|after| before.as_ref() != Some(after)) {
-            gateway.shadows.forget(&Which { tenant: of, version });
+            gateway.rollouts.shadows.forget(&Which { tenant: of, version });
         }
         Ok::<Value, Problem>(summary(&deployment))
     };

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::{Config, Sources};
-use crate::shared::gateway::DEFAULT_TENANT;
+use crate::gateway::DEFAULT_TENANT;
 
 #[tokio::test]
 async fn a_deployment_answers_new_calls_and_a_roll_back_brings_the_old_one_back() {
@@ -151,7 +151,7 @@ async fn a_tenants_token_opens_that_tenant_alone() {
     assert_eq!(answer.problem(), (403, "foreign-tenant"));
     let drain = supervisor.ask(Method::POST, "/v1/drain", Some(ACME), Vec::new()).await;
     assert_eq!(drain.problem(), (403, "foreign-tenant"));
-    assert!(!supervisor.gateway.is_draining());
+    assert!(!supervisor.gateway.admissions.is_draining());
 
     let seen = supervisor.ask(Method::GET, "/v1/tenants", Some(ACME), Vec::new()).await.done();
     let names: Vec<_> = seen["tenants"].as_array().unwrap().iter().map(|t| &t["tenant"]).collect();
@@ -405,7 +405,7 @@ async fn draining_refuses_new_calls_and_says_how_many_run() {
     let supervisor = InstanceSupervisor::open().await;
     let answer = supervisor.post("/v1/drain", &json!({ "deadline_s": 0 })).await.done();
     assert_eq!(answer, json!({ "draining": true, "calls": 0, "deadline_s": 0 }));
-    while !supervisor.gateway.is_draining() {
+    while !supervisor.gateway.admissions.is_draining() {
         tokio::task::yield_now().await;
     }
 }

@@ -12,7 +12,7 @@ use cordboard_tenant::{Deployment, rehearse};
 use tokio::runtime::Handle;
 
 use super::deploy::migrate_all;
-use crate::shared::gateway::Gateway;
+use crate::gateway::Gateway;
 
 /// What the audit log says about such a deployment.
 const SAVED: &str = "its files changed";

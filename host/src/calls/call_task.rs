@@ -22,13 +22,14 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
+use crate::gateway::{APOLOGY, Gateway};
 use crate::metrics::{Kind, Tenant, TenantKind};
 use crate::model::ModelLeg;
 use crate::net::socket::{Duplex, Lost};
 use crate::recorder::Recording;
-use crate::rollout::migration::Migration;
 use crate::rollout::shadow::Shadow;
-use crate::shared::gateway::{APOLOGY, Admission, CallCommand, CallPermit, Gateway, PendingCall};
+use crate::shared::admissions::{Admission, CallPermit, PendingCall};
+use crate::shared::directory::{CallCommand, Migration};
 use crate::twilio::rest::RestFailure;
 use crate::twilio::webhook::promise_return;
 
@@ -73,7 +74,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, socket: WebSocket, admission: Adm
         Admission::Call(pending) => answer(gateway, carrier, *pending, *start).await,
         Admission::Return { call_sid } => {
             let command = CallCommand::NewStream { socket: Box::new(carrier), start: *start };
-            if !gateway.command(&call_sid, command) {
+            if !gateway.calls.command(&call_sid, command) {
                 gateway.metrics.refuse("call-gone");
                 info!(call = call_sid, "a stream came back to a call that is over");
             }
@@ -87,14 +88,17 @@ async fn answer(
     mut pending: PendingCall,
     start: Start,
 ) {
-    pending.permit.take_again(&gateway, &start.call_sid);
+    if let Some(deployment) = gateway.tenants.deployment(pending.permit.version().tenant.as_str()) {
+        pending.permit.take_again(deployment, &start.call_sid);
+    }
     let span = info_span!(
         "call",
         call = pending.call_sid,
         tenant = %pending.permit.version().tenant,
         version = pending.permit.version().name,
     );
-    let commands = gateway.enter(&start.call_sid, pending.permit.version(), &start.stream_sid);
+    let commands =
+        gateway.calls.insert(&start.call_sid, pending.permit.version(), &start.stream_sid);
     let (call_sid, stream_sid) = (start.call_sid.clone(), start.stream_sid.clone());
     // Leaves the list even if the task is dropped or panics.
     let _entry = Entry { gateway: &gateway, call_sid: &call_sid, stream_sid: &stream_sid };
@@ -139,7 +143,7 @@ struct Entry<'a> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        self.gateway.leave(self.call_sid, self.stream_sid);
+        self.gateway.calls.remove(self.call_sid, self.stream_sid);
     }
 }
 
@@ -358,7 +362,7 @@ impl CallTask {
         let Some(supervisor) = &mut self.supervisor else { return };
         for incident in supervisor.incidents() {
             // Of whichever version answered until now.
-            self.gateway.answered(&self.answering, std::mem::take(&mut self.events));
+            self.gateway.rollouts.answered(&self.answering, std::mem::take(&mut self.events));
             let came_of_it = match &incident {
                 Incident::Migrated { pause, .. } => Some(Migration::Moved { pause: *pause }),
                 Incident::MigrationFailed { reason, .. } => {
@@ -374,7 +378,7 @@ impl CallTask {
                 // Whoever asked may have stopped waiting.
                 drop(outcome.send(came_of_it));
             }
-            self.gateway.tenant_incident(&self.info, incident);
+            self.gateway.rollouts.incident(&self.info, incident);
         }
         self.answering = Arc::clone(supervisor.version());
     }
@@ -426,7 +430,7 @@ impl CallTask {
         if supervisor.has_incidents() {
             self.report_incidents();
         } else if self.events >= EVENTS_TOLD {
-            self.gateway.answered(&self.answering, std::mem::take(&mut self.events));
+            self.gateway.rollouts.answered(&self.answering, std::mem::take(&mut self.events));
         }
         if let (Some(shadow), Some(heard), Ok(actions)) = (&self.shadow, heard, &answer)
             && !shadow.hears(now_ms, heard, actions)
@@ -485,7 +489,7 @@ impl CallTask {
         self.shadow =
             deployment.and_then(|deployment| deployment.shadow_for(call_id)).map(|version| {
                 let factory = factory(None, Arc::default(), format!("{call_id} (shadow)"));
-                self.gateway.shadows.follow(factory, version, &self.info)
+                self.gateway.rollouts.shadows.follow(factory, version, &self.info)
             });
         Ok(())
     }
@@ -560,7 +564,7 @@ impl CallTask {
                 warn!(restart, %fault, "the tenant restarts");
                 // Every other fault is known from the instance itself.
                 if *fault == TenantFault::Flooded {
-                    self.gateway.tenant_flooded(&self.answering);
+                    self.gateway.rollouts.flooded(&self.answering);
                 }
             }
             Note::ModelLost { reason } => warn!(reason, "the model is lost"),
@@ -590,8 +594,8 @@ impl CallTask {
         debug!(detail, "why the call is over");
         let label = TenantKind { tenant: self.label.tenant.clone(), kind: reason.kind() };
         self.gateway.metrics.calls_ended.get_or_create(&label).inc();
-        self.gateway.answered(&self.answering, self.events);
-        self.gateway.note_ended(self.info.call_id.clone());
+        self.gateway.rollouts.answered(&self.answering, self.events);
+        self.gateway.calls.note_ended(self.info.call_id.clone());
         if let Some(recording) = self.recording.take() {
             recording.finish(reason);
         }

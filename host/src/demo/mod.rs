@@ -18,8 +18,8 @@ use cordboard_sim::model::{ModelConfig, ModelServer};
 use tokio::net::TcpListener;
 
 use crate::config::{Config, Sources};
+use crate::gateway::Gateway;
 use crate::serve;
-use crate::shared::gateway::Gateway;
 
 /// What the pretended world calls the gateway; `.invalid` is never a real name (RFC 2606).
 const PUBLIC_URL: &str = "https://demo.cordboard.invalid";

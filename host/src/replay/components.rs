@@ -10,7 +10,7 @@ use cordboard_tenant::{
     VetError,
 };
 
-use crate::shared::gateway::DEFAULT_TENANT;
+use crate::gateway::DEFAULT_TENANT;
 
 /// Where components come from: one that was given, the version stores below a tenants directory, and the built-in tenant.
 pub struct Components {

@@ -22,7 +22,7 @@ use serde::Serialize;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::rollout::health::Which;
+use crate::rollout::Which;
 
 /// Events of one call that wait for its shadow: about a second. Beyond that the shadow is dropped.
 const QUEUE_MAX: usize = 128;

@@ -23,9 +23,10 @@ use tracing::{debug, info, warn};
 
 use crate::calls::call_task;
 use crate::config::PublicUrl;
+use crate::gateway::Gateway;
 use crate::model::Connecting;
+use crate::shared::admissions::{Admission, Full, PendingCall};
 use crate::shared::expiring_map::StreamToken;
-use crate::shared::gateway::{Admission, Full, Gateway, PendingCall};
 
 /// Twilio's forms are a few hundred bytes; StirPassport and CallToken may add some kilobytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -61,7 +62,7 @@ async fn incoming_call(State(gateway): State<Arc<Gateway>>, request: Request) ->
         gateway.metrics.refuse("tenant-broken");
         warn!(
             call = webhook.call_sid,
-            "a call was turned away: its number's tenant is out of command"
+            "a call was turned away: its number's tenant is out of service"
         );
         let twiml = twilio::say_and_hang_up("This number is not in service at the moment.");
         return xml(twiml.unwrap_or_else(|_| twilio::hang_up()));
@@ -94,16 +95,17 @@ fn promise(
     origin: &PublicUrl,
     deployment: &Deployment,
 ) -> Response {
-    let earlier = webhook.idempotency_token.as_deref().and_then(|key| gateway.earlier_answer(key));
+    let earlier =
+        webhook.idempotency_token.as_deref().and_then(|key| gateway.admissions.earlier_answer(key));
     if let Some(twiml) = earlier {
         return xml(twiml);
     }
-    if gateway.is_draining() {
+    if gateway.admissions.is_draining() {
         gateway.metrics.refuse("draining");
         return (StatusCode::SERVICE_UNAVAILABLE, "draining: send new calls elsewhere\n")
             .into_response();
     }
-    let permit = match gateway.take_permit(deployment, &webhook.call_sid) {
+    let permit = match gateway.admissions.permit(deployment, &webhook.call_sid) {
         Ok(permit) => permit,
         Err(full) => {
             gateway.metrics.refuse(match full {
@@ -141,12 +143,12 @@ fn promise(
         callee: webhook.to,
         permit,
     };
-    if !gateway.admit(token, Admission::Call(Box::new(pending))) {
+    if !gateway.admissions.admit(token, Admission::Call(Box::new(pending))) {
         gateway.metrics.refuse("process-full");
         return xml(twilio::reject(Rejection::Busy));
     }
     if let Some(key) = webhook.idempotency_token {
-        gateway.remember_answer(key, twiml.clone());
+        gateway.admissions.remember_answer(key, twiml.clone());
     }
     xml(twiml)
 }
@@ -158,7 +160,7 @@ fn promise(
 pub(crate) fn promise_return(gateway: &Gateway, call_sid: &str) -> Option<StreamPaths> {
     let paths = StreamPaths::new(gateway.origin.as_ref()?, &StreamToken::draw().ok()?);
     let admission = Admission::Return { call_sid: call_sid.to_owned() };
-    gateway.admit(paths.token.clone(), admission).then_some(paths)
+    gateway.admissions.admit(paths.token.clone(), admission).then_some(paths)
 }
 
 /// Where the carrier finds a stream's socket and what goes with it.
@@ -205,7 +207,7 @@ async fn stream(
     if let Err(refused) = checked {
         return refused.into_response();
     }
-    let Some(admission) = gateway.redeem(&StreamToken::presented(&token)) else {
+    let Some(admission) = gateway.admissions.redeem(&StreamToken::presented(&token)) else {
         gateway.metrics.refuse("unknown-stream-token");
         return (
             StatusCode::FORBIDDEN,
@@ -251,7 +253,7 @@ async fn after_stream(State(gateway): State<Arc<Gateway>>, request: Request) -> 
         Ok((webhook, _)) => webhook,
         Err(refused) => return refused.into_response(),
     };
-    if gateway.has_ended(&webhook.call_sid) {
+    if gateway.calls.has_ended(&webhook.call_sid) {
         return xml(twilio::hang_up());
     }
     // Nobody spoke to this caller, or whoever did is gone.

@@ -11,7 +11,7 @@ use crate::World;
 
 /// Somebody with a token, at the admin API of a world's gateway.
 pub struct Operator {
-    gateway: Arc<cordboard::shared::gateway::Gateway>,
+    gateway: Arc<cordboard::gateway::Gateway>,
     url: String,
     serving: JoinHandle<()>,
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cordboard::config::{Config, Sources};
+use cordboard::gateway::Gateway;
 use cordboard::serve;
-use cordboard::shared::gateway::Gateway;
 use cordboard_sim::carrier::{
     CallHandle, CallPlan, CallReport, CallerScript, Carrier, CarrierConfig, RestServer, Step,
 };
@@ -305,7 +305,7 @@ silence_duration_ms = 300
     /// Waits until every call and every session is over, stops, and returns the sessions.
     pub async fn close(mut self) -> Vec<SessionLog> {
         let (gateway, log) = (self.gateway(), self.log());
-        until("every call is over", || gateway.calls_live() == 0).await;
+        until("every call is over", || gateway.calls.len() == 0).await;
         let over = || log.sessions().iter().all(|session| session.ended.is_some());
         until("every session is over", over).await;
         if let Some(stop) = self.stop.take() {

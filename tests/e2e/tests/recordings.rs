@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cordboard::replay::{self, Components};
-use cordboard::rollout::migration::Migration;
+use cordboard::shared::directory::Migration;
 use cordboard_e2e::{Plan, Shop, World, caller, said, until};
 use cordboard_recording::{Entry, Recording, Step, instance_traces, turns};
 use cordboard_sim::carrier::{CallPlan, Step as Does};
@@ -78,7 +78,7 @@ async fn a_call_whose_version_was_swapped_in_mid_sentence_replays_identical() {
 
     let script = caller().then(listen()).say(said("a question", 500)).then(listen()).hang_up();
     let call = world.start(CallPlan::new(script));
-    until("the call is up", || gateway.calls_live() == 1).await;
+    until("the call is up", || gateway.calls.len() == 1).await;
     for to in [&older, &newer] {
         // The call began with the newer one.
         let (changing, name) =
@@ -89,9 +89,9 @@ async fn a_call_whose_version_was_swapped_in_mid_sentence_replays_identical() {
         })
         .await
         .expect("it does not panic");
-        let moved = gateway.migrate(&deployment, None).await;
+        let moved = gateway.rollouts.migrate(&deployment, None).await;
         assert!(matches!(moved[0].1, Migration::Moved { .. }), "{moved:?}");
-        let answers = || gateway.calls().iter().any(|call| call.version == to.name);
+        let answers = || gateway.calls.calls().iter().any(|call| call.version == to.name);
         until("the list of calls says so", answers).await;
     }
     let report = call.finished().await;

@@ -236,7 +236,7 @@ async fn a_response_that_fails_is_asked_for_once_more() {
 /// The gateway's last words were heard to their end, soon, and then the line was closed.
 fn assert_apology(call: &CallReport) {
     let stream = call.stream();
-    let apology = cordboard::shared::gateway::APOLOGY;
+    let apology = cordboard::gateway::APOLOGY;
     let first = apology.chunks(160).position(is_audible).expect("the apology is speech");
     let played: Vec<u8> = stream
         .spans

@@ -1,0 +1,189 @@
+//! One gateway: the parts that serve its calls, put together.
+//!
+//! It owns nothing that changes: who may call is [`Admissions`]' to say, which calls are live is the
+//! [`CallDirectory`]'s, and which version answers them is up to [`Rollouts`].
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use cordboard_call::contract::{CallInfo, Publication};
+use cordboard_tenant::{
+    CompileLimits, CompiledCache, Engine, EngineConfig, TenantDirectory, VersionBuilder,
+};
+use cordboard_wire::twilio::SigningKey;
+
+use crate::audit::Audit;
+use crate::config::{Config, PublicUrl, Trust};
+use crate::metrics::Metrics;
+use crate::model::ModelEndpoint;
+use crate::net::outbound_http::{Bounds, OutboundHttp};
+use crate::recorder::Recorder;
+use crate::rollout::Rollouts;
+use crate::secret::Secret;
+use crate::shared::admissions::Admissions;
+use crate::shared::directory::CallDirectory;
+use crate::twilio::rest::TwilioRest;
+
+/// Our last words to a caller: raw mu-law, 8 kHz (made by `apology.sh`).
+pub static APOLOGY: &[u8] = include_bytes!("apology.ulaw");
+
+/// The tenant that needs nothing but settings, so that nothing has to be deployed to start.
+pub(crate) static DEFAULT_TENANT: &[u8] = include_bytes!(env!("DEFAULT_TENANT_COMPONENT"));
+
+/// One gateway.
+pub struct Gateway {
+    /// As it was when the process started.
+    pub config: Config,
+    /// Runs components.
+    pub engine: Engine,
+    /// Who answers which number.
+    pub tenants: Arc<TenantDirectory>,
+    /// Who may call.
+    pub admissions: Admissions,
+    /// Which calls are live.
+    pub calls: Arc<CallDirectory>,
+    /// Which version answers them, and which comes next.
+    pub rollouts: Arc<Rollouts>,
+    /// The speech model to connect to.
+    pub model: Arc<ModelEndpoint>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Records the calls whose tenants say so.
+    pub recorder: Recorder,
+    /// The carrier's REST interface, where credentials for it were given.
+    pub rest: Option<TwilioRest>,
+    /// Performs tenants' HTTP requests.
+    pub http: OutboundHttp,
+    /// Where the carrier reaches us, which is what it signs. Absent only without signature checks.
+    pub origin: Option<PublicUrl>,
+    /// Whose signatures are believed; absent when the operator turned the check off.
+    pub signing_keys: Option<Vec<SigningKey>>,
+    /// Who changed what; absent where nobody may.
+    pub(crate) audit: Option<Arc<Audit>>,
+}
+
+impl Gateway {
+    /// Opens everything that must work before a call can be answered; no port is open yet.
+    ///
+    /// # Errors
+    /// Settings that only serving needs and that are missing, and whatever the engine or the tenants
+    /// directory lack.
+    pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
+        let (origin, signing_keys) = match config.trust()? {
+            Trust::Signed { origin, tokens } => {
+                let key = |(i, token): (usize, Secret)| {
+                    SigningKey::auth_token(format!("auth token {}", i + 1), token)
+                };
+                (Some(origin), Some(tokens.into_iter().enumerate().map(key).collect()))
+            }
+            Trust::Anybody { origin } => (origin, None),
+        };
+        // One that answers, one that takes over or recovers, and one that listens.
+        let instances = u32::try_from(config.calls.max.saturating_mul(3)).unwrap_or(u32::MAX);
+        let engine = Engine::new(&EngineConfig { instances_max: instances })?;
+        for advice in engine.advice() {
+            tracing::warn!("{advice}");
+        }
+        let (tenants, problems) = open_tenants(&config, &engine).await?;
+        for problem in problems {
+            tracing::error!("{problem}");
+        }
+        let dir = &config.tenants_dir;
+        let audit = (!config.admin.tokens.is_empty()).then(|| Audit::open(dir)).transpose();
+        let audit = audit.with_context(|| {
+            format!("can not open the audit log in {} (tenants_dir)", dir.display())
+        })?;
+        let most = config.calls.max;
+        // Every remembered thing belongs to a call, so a few times the cap on calls is ample.
+        let memories = most.saturating_mul(4).max(64);
+        let metrics = Metrics::default();
+        let tenants = Arc::new(tenants);
+        let calls = Arc::new(CallDirectory::new(memories, metrics.calls_live.clone()));
+        let audit = audit.map(Arc::new);
+        let rollouts = Rollouts::new(
+            Arc::clone(&tenants),
+            Arc::clone(&calls),
+            engine.clone(),
+            audit.clone(),
+            metrics.notes.clone(),
+        );
+        Ok(Arc::new(Self {
+            recorder: Recorder::new(config.recording.clone(), &metrics),
+            model: Arc::new(config.model.clone()),
+            rest: config.carrier.rest.clone().map(TwilioRest::new).transpose()?,
+            http: OutboundHttp::new(Bounds::default(), config.secrets.clone())?,
+            admissions: Admissions::new(most, memories),
+            rollouts: Arc::new(rollouts.context("no thread for shadows")?),
+            origin,
+            signing_keys,
+            engine,
+            tenants,
+            calls,
+            metrics,
+            audit,
+            config,
+        }))
+    }
+
+    /// Refuses new calls, gives running ones until `deadline`, and returns when none is left. A call
+    /// whose stream was announced and has not come yet is a running one.
+    pub async fn drain(&self, deadline: Duration) {
+        self.admissions.drain(&self.calls, deadline).await;
+    }
+
+    /// Drops what is remembered for longer than anybody may ask for it.
+    pub fn forget_expired(&self) {
+        let now = Instant::now();
+        for _ in 0..self.admissions.forget_expired(now) {
+            self.metrics.refuse("stream-never-came");
+        }
+        self.calls.forget_expired(now);
+        self.rollouts.is_lagging();
+    }
+
+    /// Passes on what a tenant publishes about a call.
+    pub fn publish(&self, call: &CallInfo, publication: &Publication) {
+        // The topic only: the JSON may hold a caller's words, which stay out of the log above DEBUG.
+        tracing::debug!(
+            call = call.call_id,
+            topic = publication.topic,
+            json = publication.json,
+            "published"
+        );
+    }
+}
+
+/// Reads the tenants directory; components compile meanwhile, so off the runtime's threads.
+async fn open_tenants(
+    config: &Config,
+    engine: &Engine,
+) -> anyhow::Result<(TenantDirectory, Vec<String>)> {
+    let mut settings = serde_json::Map::new();
+    if let Some(voice) = &config.voice {
+        settings.insert("voice".to_owned(), voice.clone().into());
+    }
+    // Where somebody may deploy there must be a place for it.
+    if !config.admin.tokens.is_empty() {
+        std::fs::create_dir_all(&config.tenants_dir).with_context(|| {
+            format!("can not make {} (tenants_dir)", config.tenants_dir.display())
+        })?;
+    }
+    let dir = config.tenants_dir.is_dir().then(|| config.tenants_dir.clone());
+    let calls = u32::try_from(config.calls.max_per_tenant).unwrap_or(u32::MAX);
+    let engine = engine.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let cache = dir.as_deref().and_then(|dir| CompiledCache::open_or_warn(&dir.join(".cache")));
+        let builder = VersionBuilder {
+            engine,
+            limits: CompileLimits::default(),
+            cache,
+            default_component: Cow::Borrowed(DEFAULT_TENANT),
+            default_settings: settings,
+            max_calls: calls,
+        };
+        anyhow::Ok(TenantDirectory::open(dir.as_deref(), builder)?)
+    });
+    opened.await.context("reading the tenants directory did not end")?
+}
