@@ -22,7 +22,7 @@ use crate::secret::Secret;
 pub(crate) enum OperatorCommand {
     /// List the tenants of a running gateway
     Tenants(Tenants),
-    /// List a tenant's versions, and take up a repaired registry.toml
+    /// List a tenant's versions, and take up a repaired releases.toml
     Versions(Versions),
     /// Upload a component: vet, compile, rehearse; then --activate it, --canary 10%, or let it wait
     Deploy(Deploy),

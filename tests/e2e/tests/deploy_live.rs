@@ -15,7 +15,7 @@ async fn a_call_moves_through_three_versions_and_back_and_nobody_hears_it() {
     }
 
     let call = world.neighbour();
-    until("the call is up", || world.gateway().calls_live() == 1).await;
+    until("the call is up", || world.gateway().calls.len() == 1).await;
     for version in ["v2", "v3", "v4"] {
         let body = json!({ "version": version, "running": "migrate" });
         let moved = operator.post("/v1/tenants/bits/activate", &body).await;
@@ -40,7 +40,7 @@ async fn a_roll_back_overtakes_a_migration_under_way() {
     operator.post_bytes("/v1/tenants/default/deploy", marked(&original, "two")).await;
     let calls: Vec<_> =
         (0..CALLS).map(|_| world.start(CallPlan::new(caller().then_close()))).collect();
-    until("the calls are up", || world.gateway().calls_live() == CALLS).await;
+    until("the calls are up", || world.gateway().calls.len() == CALLS).await;
 
     let body = json!({ "version": "v2", "running": "migrate" });
     let forth = operator.post("/v1/tenants/default/activate", &body);
@@ -78,13 +78,13 @@ async fn a_pinned_call_keeps_its_version_while_the_next_one_gets_the_new() {
     let staged = operator.post_bytes("/v1/tenants/default/deploy", marked(&original, "two")).await;
     assert_eq!((&staged["version"], &staged["part"]), (&json!("v2"), &Value::Null));
     let first = world.start(CallPlan::new(caller().then_close()));
-    until("the first call is up", || world.gateway().calls_live() == 1).await;
+    until("the first call is up", || world.gateway().calls.len() == 1).await;
     let body = json!({ "version": "v2" });
     let activated = operator.post("/v1/tenants/default/activate", &body).await;
     assert_eq!(activated["migration"], Value::Null, "the policy is to pin");
 
     let second = world.start(CallPlan::new(caller().then_close()));
-    until("the second call is up", || world.gateway().calls_live() == 2).await;
+    until("the second call is up", || world.gateway().calls.len() == 2).await;
     let calls = operator.calls().await;
     let version_of =
         |sid: &str| calls.iter().find(|call| call["call"] == sid).map(|c| c["version"].clone());
@@ -108,7 +108,7 @@ async fn an_operators_command_reaches_the_tenant_of_a_live_call() {
     let world = plan().open().await;
     let operator = Operator::of(&world).await;
     let call = world.start(CallPlan::new(caller().wait_answer_then_close()));
-    until("the call is up", || world.gateway().calls_live() == 1).await;
+    until("the call is up", || world.gateway().calls.len() == 1).await;
     let path = format!("/v1/calls/{}/command", call.call_sid());
     operator.post(&path, &json!({ "hang_up": "Goodbye." })).await;
     ended(call.finished().await);

@@ -157,7 +157,7 @@ async fn the_newest_stream_of_a_call_wins() {
 
     first.closed().await;
     second.hears_something().await;
-    assert_eq!(world.gateway().calls_live(), 1);
+    assert_eq!(world.gateway().calls.len(), 1);
     second.close().await;
     assert_eq!(world.close().await.len(), 2);
 }
@@ -219,7 +219,7 @@ async fn draining_refuses_new_calls_and_lets_the_running_one_end() {
     until("the call is up", || gateway.calls.len() == 1).await;
 
     let draining = tokio::spawn(async move { gateway.drain(Duration::from_secs(30)).await });
-    until("it drains", || world.gateway().is_draining()).await;
+    until("it drains", || world.gateway().admissions.is_draining()).await;
     assert_eq!(world.get("/ready").await.0, 503);
     assert_eq!(world.get("/health").await.0, 200);
     let refused = world.call(caller()).await;
