@@ -265,7 +265,7 @@ impl Reader {
     }
 
     fn unknown(&mut self, key: &str) {
-        let nearest = KEYS.iter().find(|known| distance(known, key) <= 2);
+        let nearest = KEYS.iter().find(|known| strsim::levenshtein(known, key) <= 2);
         match nearest {
             Some(known) => self.problem(key, &format!("is no key; do you mean `{known}`?")),
             None => self.problem(key, &format!("is no key; there are {}", KEYS.join(", "))),
@@ -279,20 +279,6 @@ impl Reader {
     fn finish(self) -> (Settings, Vec<Problem>) {
         (self.settings, self.problems)
     }
-}
-
-/// How many letters differ (Levenshtein), for short words.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.bytes().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.bytes().enumerate() {
-            let change = corner + usize::from(from != to);
-            corner = row[j + 1];
-            row[j + 1] = change.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

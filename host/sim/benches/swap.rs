@@ -388,7 +388,7 @@ fn memory_kib(pid: u32) -> Result<u64> {
 fn frames_in(port: u16) -> Result<u64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build()?;
+        let client = cordboard_sim::http::client().build()?;
         client.get(format!("http://127.0.0.1:{port}/metrics")).send().await?.text().await
     })?;
     let line = text.lines().find_map(|line| line.strip_prefix("cordboard_frames_in_total{"));

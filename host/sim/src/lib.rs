@@ -5,7 +5,7 @@
 //! before it, [`model`] plays the OpenAI Realtime API,
 //! [`bridge`] is the plainest possible thing between the two (the baseline of every load figure), [`speech`] holds the spoken clips
 //! and [`voice`] says whatever else is to be said,
-//! [`commands`] is what `cordboard sim …` calls.
+//! [`http`] is how both ask, [`commands`] is what `cordboard sim …` calls.
 //!
 //! What decides is pure and knows no clock (`playout`, `script`, `menu`, `twiml`, `rules`, `vad`, `session`, `engine`); a thin
 //! layer of tokio around it owns the sockets and hands in the time.
@@ -14,6 +14,7 @@ pub mod audio;
 pub mod bridge;
 pub mod carrier;
 pub mod commands;
+pub mod http;
 pub mod model;
 pub mod speech;
 pub mod voice;

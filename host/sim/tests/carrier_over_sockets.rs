@@ -125,7 +125,7 @@ async fn rest_hangs_up_and_moves_a_call_to_another_document() {
         call.call_sid()
     );
     gateway.stream_is_open().await;
-    let http = reqwest::Client::new();
+    let http = cordboard_sim::http::client().build().unwrap();
     let post = |form: &'static str, token: &str| {
         http.post(&url)
             .basic_auth(&config.account_sid, Some(token))
@@ -189,7 +189,9 @@ async fn a_menu_counts_the_streams_that_keys_by_rest_cost() {
     gateway.stream_is_open().await;
     let config = gateway.carrier.config().clone();
     let document = r#"<Response><Play digits="w2"/><Connect><Stream url="wss://gw.example.com/tw/abc"/></Connect></Response>"#;
-    let posted = reqwest::Client::new()
+    let posted = cordboard_sim::http::client()
+        .build()
+        .unwrap()
         .post(format!(
             "{}/2010-04-01/Accounts/{}/Calls/{}.json",
             rest.origin(),

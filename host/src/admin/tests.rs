@@ -484,7 +484,7 @@ impl InstanceSupervisor {
 
     async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: Vec<u8>) -> Told {
         let client = reqwest::Client::builder()
-            .use_preconfigured_tls((*crate::net::tls::client_config()).clone())
+            .tls_backend_preconfigured((*crate::net::tls::client_config()).clone())
             .build()
             .unwrap();
         let mut request = client.request(method, format!("{}{path}", self.url)).body(body);

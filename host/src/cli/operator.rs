@@ -507,7 +507,7 @@ impl Console {
         let client = Client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
-            .use_preconfigured_tls((*crate::net::tls::client_config()).clone())
+            .tls_backend_preconfigured((*crate::net::tls::client_config()).clone())
             .build()
             .map_err(failed)?;
         let url = format!("{}{path}", self.admin.trim_end_matches('/'));

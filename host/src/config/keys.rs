@@ -1,5 +1,7 @@
 //! Every setting: its key in `cordboard.toml`, its name in the environment, and what to write there.
 
+use strsim::levenshtein;
+
 /// One setting, as an operator knows it.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -107,7 +109,8 @@ pub(super) fn nearest(
             // A key written at the wrong level is as good as a match: `api_key` for `model.api_key`.
             let leaf = name.rsplit('.').next().unwrap_or(name);
             (
-                distance(given, name).min(distance(last(given), leaf) + usize::from(given != leaf)),
+                levenshtein(given, name)
+                    .min(levenshtein(last(given), leaf) + usize::from(given != leaf)),
                 name,
             )
         })
@@ -118,22 +121,6 @@ pub(super) fn nearest(
 
 fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
-}
-
-/// The number of insertions, deletions and replacements between two words (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

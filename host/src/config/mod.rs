@@ -4,6 +4,7 @@
 //! wrong is said at once.** A setting is found in the environment, else in `.env`, else in
 //! `cordboard.toml`, else it has the default of the example files, which list every setting.
 
+mod dotenv;
 mod keys;
 mod problem;
 mod sources;

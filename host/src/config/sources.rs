@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use super::dotenv;
 use super::keys::{self, Key};
 use super::problem::{Problem, Problems};
 
@@ -83,14 +84,14 @@ impl Sources {
     /// Reads the text of a `.env` file.
     #[must_use]
     pub fn dotenv(mut self, text: &str) -> Self {
-        for entry in dotenvy::from_read_iter(text.as_bytes()) {
-            match entry {
-                Ok((name, value)) => drop(self.dotenv.insert(name, value)),
-                // The error would quote the line, and the line may hold a key.
-                Err(_) => self.problems.push(Problem::new(
-                    ".env",
-                    "a line is not NAME=value. Put quotes around a value with spaces or #",
-                )),
+        for (at, line) in text.lines().enumerate() {
+            match dotenv::entry(line) {
+                Ok(Some((name, value))) => drop(self.dotenv.insert(name, value)),
+                Ok(None) => {}
+                // The line itself is not quoted: it may hold a key.
+                Err(wrong) => {
+                    self.problems.push(Problem::new(".env", format!("line {}: {wrong}", at + 1)));
+                }
             }
         }
         self

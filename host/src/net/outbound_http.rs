@@ -71,7 +71,7 @@ impl OutboundHttp {
     pub fn new(bounds: Bounds, secrets: BTreeMap<String, Secret>) -> Result<Self, reqwest::Error> {
         let builder = || {
             Client::builder()
-                .use_preconfigured_tls((*tls::client_config()).clone())
+                .tls_backend_preconfigured((*tls::client_config()).clone())
                 .redirect(redirect::Policy::none())
                 // A proxy from the environment would resolve names behind our back.
                 .no_proxy()
@@ -81,7 +81,7 @@ impl OutboundHttp {
                 .pool_max_idle_per_host(8)
         };
         Ok(Self {
-            public: builder().dns_resolver(PublicOnly.into()).build()?,
+            public: builder().dns_resolver(PublicOnly).build()?,
             anywhere: builder().build()?,
             bounds,
             secrets: Arc::new(secrets),

@@ -84,7 +84,7 @@ impl TwilioRest {
     /// The HTTP client cannot be built; a fault of the host.
     pub fn new(access: RestAccess) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
-            .use_preconfigured_tls((*tls::client_config()).clone())
+            .tls_backend_preconfigured((*tls::client_config()).clone())
             .redirect(redirect::Policy::none())
             .no_proxy()
             .user_agent(concat!("cordboard/", env!("CARGO_PKG_VERSION")))

@@ -7,6 +7,7 @@ use cordboard_wire::twilio::{
     update_call,
 };
 use proptest::prelude::*;
+use quick_xml::XmlVersion;
 use quick_xml::events::Event;
 use serde_json::Value;
 
@@ -260,11 +261,14 @@ fn parameters_in(document: &str) -> Vec<(String, String)> {
     loop {
         match reader.read_event().expect("well-formed XML") {
             Event::Eof => return found,
-            Event::Empty(tag) if tag.name().as_ref() == b"Parameter" => {
+            Event::Empty(tag) if tag.name().as_ref() == "Parameter" => {
                 let value = |name: &str| {
                     let attribute = tag.try_get_attribute(name).expect("attributes");
                     let attribute = attribute.expect("both attributes");
-                    attribute.unescape_value().expect("escapes").into_owned()
+                    attribute
+                        .normalized_value(XmlVersion::Implicit1_0)
+                        .expect("escapes")
+                        .into_owned()
                 };
                 found.push((value("name"), value("value")));
             }

@@ -30,7 +30,7 @@ pub async fn post(world: &World, path: &str, form: &[(&str, &str)], signed: bool
         .query()
         .unwrap_or_default()
         .to_owned();
-    let client = reqwest::Client::builder().no_proxy().build().expect("a plain client builds");
+    let client = cordboard_sim::http::client().build().expect("a plain client builds");
     let mut request = client
         .post(world.url(path))
         .header("Content-Type", "application/x-www-form-urlencoded")

@@ -84,7 +84,7 @@ impl Operator {
     }
 
     fn client(&self) -> reqwest::Client {
-        reqwest::Client::builder().no_proxy().build().expect("a plain client builds")
+        cordboard_sim::http::client().build().expect("a plain client builds")
     }
 
     async fn told(&self, request: reqwest::RequestBuilder) -> Value {

@@ -282,7 +282,7 @@ silence_duration_ms = 300
 
     /// A page of the gateway: status and text.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a plain client builds");
+        let client = cordboard_sim::http::client().build().expect("a plain client builds");
         let answer = client.get(self.url(path)).send().await.expect("the gateway answers");
         (answer.status().as_u16(), answer.text().await.expect("the answer has an end"))
     }

@@ -11,6 +11,7 @@ use cordboard_wire::Secret;
 use cordboard_wire::openai::{ClientEvent, Dialect, ServerEvent};
 use cordboard_wire::twilio::{self, ConnectStream, FromCarrier, SigningKey, Transport};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use quick_xml::XmlVersion;
 use quick_xml::events::Event;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -217,16 +218,17 @@ fn read_back(document: &str) -> (Vec<String>, Vec<(String, String)>) {
             Event::Start(tag) | Event::Empty(tag) => tag,
             _ => continue,
         };
-        elements.push(String::from_utf8_lossy(tag.name().as_ref()).into_owned());
+        elements.push(tag.name().as_ref().to_owned());
         let values: Vec<(String, String)> = tag
             .attributes()
             .map(|attribute| {
                 let attribute = attribute.expect("an attribute");
-                let name = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();
-                (name, attribute.unescape_value().expect("known escapes").into_owned())
+                let name = attribute.key.as_ref().to_owned();
+                let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+                (name, value.expect("known escapes").into_owned())
             })
             .collect();
-        if tag.name().as_ref() == b"Parameter" {
+        if tag.name().as_ref() == "Parameter" {
             let [(n, name), (v, value)] = &values[..] else { panic!("two attributes") };
             assert_eq!((n.as_str(), v.as_str()), ("name", "value"));
             parameters.push((name.clone(), value.clone()));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 
 use super::playout::{Sample, Span};
 use super::script::Utterance;

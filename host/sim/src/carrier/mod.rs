@@ -157,11 +157,10 @@ pub(crate) enum Control {
 impl Carrier {
     /// Opens the account.
     pub fn new(config: CarrierConfig) -> Self {
-        let http = reqwest::Client::builder()
+        let http = crate::http::client()
             .timeout(std::time::Duration::from_secs(15))
             .connect_timeout(std::time::Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
             .build()
             .expect("a client without special files builds");
         Self { shared: Arc::new(Shared { config, http, live: Mutex::default() }) }

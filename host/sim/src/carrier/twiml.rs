@@ -3,8 +3,8 @@
 //! One rule: what the real carrier would refuse or warn about is refused here by its code (11750 too large, 12100 not TwiML, 31922 not
 //! wss, 31923 no URL, 31941 wrong track), so that a gateway cannot pass its tests with a document that only we understand.
 
-use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 
 /// The carrier reads at most this much: 64 kB.
 pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
@@ -238,20 +238,13 @@ fn tree(document: &str) -> Result<Element, Refused> {
                 let done = open.pop().expect("the reader checks that ends match starts");
                 innermost(&mut open).children.push(done);
             }
-            Event::Text(text) => {
-                let text = text.decode().map_err(|e| not_xml(&e))?;
-                innermost(&mut open).text.push_str(&text);
-            }
+            Event::Text(text) => innermost(&mut open).text.push_str(&text),
             Event::GeneralRef(reference) => {
-                let name = reference.decode().map_err(|e| not_xml(&e))?;
-                let escaped = format!("&{name};");
+                let escaped = format!("&{};", &*reference);
                 let text = quick_xml::escape::unescape(&escaped).map_err(|e| not_xml(&e))?;
                 innermost(&mut open).text.push_str(&text);
             }
-            Event::CData(data) => {
-                let text = String::from_utf8_lossy(&data).into_owned();
-                innermost(&mut open).text.push_str(&text);
-            }
+            Event::CData(data) => innermost(&mut open).text.push_str(&data),
             Event::DocType(_) => return refuse(12100, "a DOCTYPE is not TwiML"),
             Event::Decl(_) | Event::Comment(_) | Event::PI(_) => {}
             Event::Eof => break,
@@ -272,15 +265,13 @@ fn innermost(open: &mut [Element]) -> &mut Element {
 }
 
 fn element(start: &BytesStart<'_>) -> Result<Element, Refused> {
-    let mut element = Element {
-        name: String::from_utf8_lossy(start.name().as_ref()).into_owned(),
-        ..Element::default()
-    };
+    let mut element = Element { name: start.name().as_ref().to_owned(), ..Element::default() };
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|e| Refused { code: 12100, text: e.to_string() })?;
-        let key = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();
-        let value =
-            attribute.unescape_value().map_err(|e| Refused { code: 12100, text: e.to_string() })?;
+        let key = attribute.key.as_ref().to_owned();
+        let value = attribute
+            .normalized_value(XmlVersion::Implicit1_0)
+            .map_err(|e| Refused { code: 12100, text: e.to_string() })?;
         element.attributes.push((key, value.into_owned()));
     }
     Ok(element)

@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use toml::value::{Date, Datetime, Offset, Time};
+use toml::value::Datetime;
 
 /// The name of a version of one tenant: `v1`, `v2` and so on, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,21 +120,14 @@ pub struct NotADigest;
 pub struct When(Datetime);
 
 impl When {
-    /// Returns the moment `seconds` after 1970 began.
+    /// Returns the moment `seconds` after 1970 began, the end of the year 9999 at the latest: a clock
+    /// beyond it is broken, and only the note of it suffers.
     #[must_use]
     pub fn from_unix(seconds: u64) -> Self {
-        let (days, rest) = (seconds / 86_400, seconds % 86_400);
-        let (year, month, day) = civil(days);
-        Self(Datetime {
-            date: Some(Date { year, month, day }),
-            time: Some(Time {
-                hour: (rest / 3600) as u8,
-                minute: (rest / 60 % 60) as u8,
-                second: Some((rest % 60) as u8),
-                nanosecond: None,
-            }),
-            offset: Some(Offset::Z),
-        })
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        let moment = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
+        let written = format!("{moment:.0}");
+        Self(written.parse().expect("RFC 3339 is how TOML writes a moment"))
     }
 
     /// Takes a date with a time and an offset; anything less is not a moment.
@@ -158,22 +152,6 @@ impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
-}
-
-/// The civil date `days` after 1970-01-01. Years are counted from March, so that the leap day is the
-/// last of its year, in cycles of 400 years of 146,097 days.
-fn civil(days: u64) -> (u16, u8, u8) {
-    let from_0000_03_01 = days + 719_468;
-    let (cycle, day) = (from_0000_03_01 / 146_097, from_0000_03_01 % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
-    let january_or_february = month >= 10;
-    let month = if january_or_february { month - 9 } else { month + 3 };
-    // TOML has four digits for the year. A clock beyond it is broken, and only the note of it suffers.
-    let year = (cycle * 400 + year + u64::from(january_or_february)).min(9999);
-    (year as u16, month as u8, day_of_month as u8)
 }
 
 /// A part of a tenant's new calls: 1 to 99 percent for a canary, up to all of them for a shadow.

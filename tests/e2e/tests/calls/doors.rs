@@ -49,7 +49,7 @@ async fn a_socket_without_a_promise_opens_nothing_signed_or_not() {
     let url = format!("{}/media/AAAAAAAAAAAAAAAAAAAAAA", World::ORIGIN.replacen("https", "wss", 1));
 
     assert_eq!(Socket::open(&world, "/media/AAAAAAAAAAAAAAAAAAAAAA").await.err(), Some(403));
-    let client = reqwest::Client::builder().no_proxy().build().expect("a plain client builds");
+    let client = cordboard_sim::http::client().build().expect("a plain client builds");
     let unsigned = client
         .get(world.url("/media/AAAAAAAAAAAAAAAAAAAAAA"))
         .header("Connection", "Upgrade")
