@@ -305,7 +305,7 @@ silence_duration_ms = 300
     /// Waits until every call and every session is over, stops, and returns the sessions.
     pub async fn close(mut self) -> Vec<SessionLog> {
         let (gateway, log) = (self.gateway(), self.log());
-        until("every call is over", || gateway.calls.len() == 0).await;
+        until("every call is over", || gateway.calls.is_empty()).await;
         let over = || log.sessions().iter().all(|session| session.ended.is_some());
         until("every session is over", over).await;
         if let Some(stop) = self.stop.take() {
