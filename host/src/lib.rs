@@ -16,6 +16,7 @@ pub mod config;
 mod demo;
 pub mod doctor;
 pub mod gateway;
+pub mod logging;
 mod metrics;
 pub mod model;
 pub mod net;

@@ -63,6 +63,8 @@ pub struct Metrics {
     pub ticker_ticks: Gauge,
     /// Those that came more than ten milliseconds late: the machine is overloaded.
     pub ticker_late: Gauge,
+    /// Lines of the log that were lost, because nobody read them or they could not be written.
+    pub log_lines_dropped: Gauge,
     /// How late the call's task woke for a deadline, in seconds.
     pub late_seconds: Histogram,
 }
@@ -74,6 +76,7 @@ impl Default for Metrics {
             calls_live: Gauge::default(),
             ticker_ticks: Gauge::default(),
             ticker_late: Gauge::default(),
+            log_lines_dropped: Gauge::default(),
             calls_ended: Family::default(),
             refused: Family::default(),
             notes: Family::default(),
@@ -94,6 +97,11 @@ impl Default for Metrics {
             metrics.ticker_ticks.clone(),
         );
         registry.register("ticker_late", "Ticks that came too late", metrics.ticker_late.clone());
+        registry.register(
+            "log_lines_dropped",
+            "Lines of the log that were lost: nobody read it, or it could not be written",
+            metrics.log_lines_dropped.clone(),
+        );
         registry.register("calls_ended", "Calls that ended", metrics.calls_ended.clone());
         registry.register(
             "refused",
@@ -144,6 +152,8 @@ impl Metrics {
     /// Everything as OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
+        let dropped = i64::try_from(crate::logging::lines_dropped()).unwrap_or(i64::MAX);
+        self.log_lines_dropped.set(dropped);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a String can not fail");
         text

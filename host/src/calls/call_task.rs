@@ -23,6 +23,7 @@ use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::gateway::{APOLOGY, Gateway};
+use crate::logging::OUTSIDE;
 use crate::metrics::{Kind, Tenant, TenantKind};
 use crate::model::ModelLeg;
 use crate::net::socket::{Duplex, Lost};
@@ -125,7 +126,7 @@ async fn wait_for_start(carrier: &mut CarrierSocket) -> Result<Box<Start>, Strin
 
 async fn turn_away(gateway: &Gateway, carrier: CarrierSocket, kind: &'static str, reason: &str) {
     gateway.metrics.refuse(kind);
-    warn!(reason, "a stream was turned away");
+    warn!(target: OUTSIDE, reason, "a stream was turned away");
     carrier
         .close(farewell(close_code::POLICY, "this stream can not be a call here"), CLOSE_WITHIN)
         .await;
@@ -589,7 +590,23 @@ impl CallTask {
     /// Closes what is still open. The permit and the entry in the list of calls go with the task.
     async fn finish(mut self, summary: Summary) {
         let Summary { reason, detail, duration, counts } = summary;
-        info!(?reason, seconds = duration.as_secs_f64(), ?counts, "the call is over");
+        info!(
+            reason = reason.kind(),
+            seconds = duration.as_secs_f64(),
+            caller_frames = counts.caller_frames,
+            caller_bytes = counts.caller_bytes,
+            frames_filled = counts.frames_filled,
+            frames_sent = counts.frames_sent,
+            clears = counts.clears,
+            stale_marks = counts.stale_marks,
+            refusals = counts.refusals,
+            events_dropped = counts.events_dropped,
+            held_bytes_dropped = counts.held_bytes_dropped,
+            restarts = counts.restarts,
+            reconnects = counts.reconnects,
+            wakes = counts.wakes,
+            "the call is over"
+        );
         // A tenant's reason for hanging up may hold words of the caller or the model.
         debug!(detail, "why the call is over");
         let label = TenantKind { tenant: self.label.tenant.clone(), kind: reason.kind() };

@@ -13,9 +13,10 @@ mod recordings;
 mod run_wasm;
 mod test_tenant;
 
-use crate::config::{Config, Sources};
+use crate::config::{Config, Problems, Sources};
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
+use crate::logging::{self, LogFormat};
 use crate::new::NewArgs;
 use crate::serve::Watch;
 use operator::OperatorCommand;
@@ -71,6 +72,14 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<std::path::PathBuf>,
 
+    /// How the log is written, instead of the setting `log_format`
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+
+    /// Add the log to this file instead of standard output; SIGHUP opens it again
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<std::path::PathBuf>,
+
     /// Deploy a tenant's files whenever they change, and move its running calls to them
     #[arg(long)]
     watch: bool,
@@ -83,11 +92,8 @@ impl Cli {
         match self.command {
             Command::Serve(args) => {
                 let watch = if args.watch { Watch::Yes } else { Watch::No };
-                match Config::load(&Sources::from_process(args.config.as_deref())) {
-                    Ok(config) => {
-                        start_logging(filter(&config.log), std::io::stdout);
-                        report(on_runtime(crate::serve::serve(config, watch)))
-                    }
+                match args.config() {
+                    Ok(config) => report(run_gateway(config, watch)),
                     Err(problems) => {
                         eprintln!("{problems}");
                         ExitCode::from(2)
@@ -126,12 +132,35 @@ impl Cli {
     }
 }
 
+impl ServeArgs {
+    /// Reads the configuration, in which an option given here wins.
+    fn config(&self) -> Result<Config, Problems> {
+        let mut config = Config::load(&Sources::from_process(self.config.as_deref()))?;
+        config.log_format = self.log_format.unwrap_or(config.log_format);
+        config.log_file = self.log_file.clone().or(config.log_file);
+        Ok(config)
+    }
+}
+
+fn run_gateway(config: Config, watch: Watch) -> anyhow::Result<()> {
+    let log = logging::start(&config.log, config.log_format, config.log_file.as_deref())?;
+    let runtime = runtime();
+    let served = runtime.block_on(crate::serve::serve(config, watch));
+    // Dropping it would wait for whatever still blocks one of its threads.
+    runtime.shutdown_background();
+    log.close();
+    served
+}
+
 fn on_runtime<T>(work: impl Future<Output = T>) -> T {
+    runtime().block_on(work)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .expect("the system has threads and timers to give")
-        .block_on(work)
 }
 
 fn report(result: anyhow::Result<()>) -> ExitCode {
@@ -149,11 +178,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 /// `RUST_LOG` where it says something; set to nothing it counts as not set, as every setting does.
 fn from_environment(default: &str) -> EnvFilter {
     let said = std::env::var("RUST_LOG").unwrap_or_default();
-    filter(if said.trim().is_empty() { default } else { &said })
-}
-
-fn filter(text: &str) -> EnvFilter {
-    EnvFilter::try_new(text).unwrap_or_else(|_| EnvFilter::new("info"))
+    logging::parse_filter(if said.trim().is_empty() { default } else { &said })
 }
 
 fn start_logging<W>(filter: EnvFilter, writer: W)

@@ -30,6 +30,10 @@ keys! {
         "the origin at which the carrier reaches this host, for example https://voice.example.com"
     LOG "log" "RUST_LOG"
         "a log filter, for example info or cordboard=debug,warn"
+    LOG_FORMAT "log_format" "CORDBOARD_LOG_FORMAT"
+        "text or json"
+    LOG_FILE "log_file" "CORDBOARD_LOG_FILE"
+        "the path of a file that the log is added to"
     TENANTS_DIR "tenants_dir" "CORDBOARD_TENANTS_DIR"
         "an existing directory with one folder per tenant"
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use cordboard_wire::openai::{self, Dialect};
 use url::{Host, Url};
 
+use crate::logging::LogFormat;
 use crate::model::{Auth, ModelEndpoint};
 use crate::secret::Secret;
 use keys::Key;
@@ -34,6 +35,10 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// A filter for `tracing_subscriber::EnvFilter`, known to parse.
     pub log: String,
+    /// How a line of the log is written.
+    pub log_format: LogFormat,
+    /// Where the log goes; none for standard output.
+    pub log_file: Option<PathBuf>,
     /// One folder per tenant; it exists if the operator named it, and need not otherwise.
     pub tenants_dir: PathBuf,
     /// The telephone side.
@@ -247,6 +252,8 @@ impl Reader<'_> {
             listen,
             public_url: self.parsed(&keys::PUBLIC_URL, str::parse),
             log: self.parsed(&keys::LOG, log_filter).unwrap_or_else(|| "info".to_owned()),
+            log_format: self.parsed(&keys::LOG_FORMAT, str::parse).unwrap_or_default(),
+            log_file: self.text(&keys::LOG_FILE).map(PathBuf::from),
             tenants_dir: self
                 .parsed(&keys::TENANTS_DIR, directory)
                 .unwrap_or_else(|| PathBuf::from("tenants")),

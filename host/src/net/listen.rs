@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
+use crate::logging::OUTSIDE;
+
 /// For a request's line and headers, and for the next request on an idle connection.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -28,7 +30,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, connections_max
         match listener.accept().await {
             Ok((socket, _)) => drop(tokio::spawn(connection(socket, router.clone(), place))),
             Err(error) => {
-                warn!(%error, "a connection could not be accepted");
+                warn!(target: OUTSIDE, %error, "a connection could not be accepted");
                 tokio::time::sleep(BREATH).await;
             }
         }

@@ -24,6 +24,7 @@ use tracing::{debug, info, warn};
 use crate::calls::call_task;
 use crate::config::PublicUrl;
 use crate::gateway::Gateway;
+use crate::logging::OUTSIDE;
 use crate::model::Connecting;
 use crate::shared::admissions::{Admission, Full, PendingCall};
 use crate::shared::expiring_map::StreamToken;
@@ -61,6 +62,7 @@ async fn incoming_call(State(gateway): State<Arc<Gateway>>, request: Request) ->
     else {
         gateway.metrics.refuse("tenant-broken");
         warn!(
+            target: OUTSIDE,
             call = webhook.call_sid,
             "a call was turned away: its number's tenant is out of service"
         );
@@ -82,7 +84,11 @@ async fn incoming_call_for_tenant(
         };
     let Some(deployment) = gateway.tenants.deployment(&tenant) else {
         gateway.metrics.refuse("unknown-tenant");
-        warn!(call = webhook.call_sid, "a call was turned away: no tenant has the id in its path");
+        warn!(
+            target: OUTSIDE,
+            call = webhook.call_sid,
+            "a call was turned away: no tenant has the id in its path"
+        );
         return (StatusCode::NOT_FOUND, "no tenant has this id\n").into_response();
     };
     promise(&gateway, webhook, &origin, deployment)
@@ -113,7 +119,12 @@ fn promise(
                 Full::Tenant => "tenant-full",
                 Full::TenantCpu => "tenant-over-share",
             });
-            warn!(tenant = %deployment.id(), ?full, "a call was turned away: busy");
+            warn!(
+                target: OUTSIDE,
+                tenant = %deployment.id(),
+                ?full,
+                "a call was turned away: busy"
+            );
             return xml(twilio::reject(Rejection::Busy));
         }
     };
@@ -234,6 +245,7 @@ async fn stream_status(State(gateway): State<Arc<Gateway>>, request: Request) ->
         StreamEvent::Error => {
             gateway.metrics.refuse("stream-error");
             warn!(
+                target: OUTSIDE,
                 call,
                 stream,
                 error = status.error,
@@ -329,7 +341,7 @@ fn check_signature(
     twilio::verify(keys, url, form, given).map(|_| ()).map_err(|error| {
         gateway.metrics.refuse("signature");
         // Not the URL: a stream's path holds its token.
-        warn!(%error, "a request was refused");
+        warn!(target: OUTSIDE, %error, "a request was refused");
         Refused(StatusCode::FORBIDDEN, "X-Twilio-Signature is missing or wrong".to_owned())
     })
 }
