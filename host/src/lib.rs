@@ -22,11 +22,13 @@ pub mod model;
 pub mod net;
 mod new;
 pub mod recorder;
+mod reload;
 pub mod replay;
 pub mod rollout;
 pub mod secret;
 pub mod serve;
 pub mod shared;
+mod signals;
 pub mod twilio;
 
 pub use model::RealtimeConnection;

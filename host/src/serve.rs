@@ -1,6 +1,6 @@
 //! The gateway as a process: open the port, answer, drain, go.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,14 +10,18 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Folders};
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::net::listen;
+use crate::logging::Logging;
+use crate::net::listen;
+use crate::reload::{Load, Reload};
+use crate::shared::gateway::Gateway;
+use crate::signals;
 use crate::twilio::webhook;
 
 /// How often promises whose stream never came are dropped.
@@ -32,15 +36,38 @@ pub enum Watch {
     Yes,
 }
 
-/// Answers calls until SIGTERM or SIGINT, then drains.
+/// What the process brings to a gateway beside its configuration.
+pub(crate) struct Process {
+    /// Whether tenants' files are watched.
+    pub(crate) watch: Watch,
+    /// The log, whose file is opened again by SIGHUP.
+    pub(crate) log: &'static Logging,
+    /// Reads the configuration again.
+    pub(crate) load: Load,
+}
+
+/// Answers calls until SIGTERM or SIGINT, then drains. SIGHUP reads the configuration again.
 ///
 /// # Errors
 /// Whatever keeps the gateway from starting, in words an operator can act on.
-pub async fn serve(config: Config, watch: Watch) -> anyhow::Result<()> {
+pub(crate) async fn serve(config: Config, process: Process) -> anyhow::Result<()> {
+    let Process { watch, log, load } = process;
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    let gateway = Gateway::open(config).await?;
+    // One reload waits while another is under way; it will read what a third would.
+    let (reload, asked) = mpsc::sync_channel(1);
+    let on_hangup = move || {
+        log.reopen();
+        // Full: see above.
+        let _ = reload.try_send(());
+    };
+    let mut stops = signals::listen(log, config.calls.drain_deadline, on_hangup)
+        .context("can not listen to signals")?;
+    let gateway = tokio::select! {
+        opened = Gateway::open(config) => opened?,
+        () = stops.told(1) => return Ok(()),
+    };
     let listen = gateway.config.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("can not listen on {listen}: is another program there? (PORT, listen)")
@@ -49,10 +76,11 @@ pub async fn serve(config: Config, watch: Watch) -> anyhow::Result<()> {
         listen = %listener.local_addr().unwrap_or(listen),
         public_url = gateway.origin.as_ref().map(|origin| origin.http("")),
         tenants = gateway.tenants.deployments().count(),
-        model = gateway.model.model,
+        model = gateway.model.now().model,
         "answering calls"
     );
     let mut beside = JoinSet::new();
+    let mut administered = None;
     if gateway.config.admin.tokens.is_empty() {
         info!("the admin API is off: set CORDBOARD_ADMIN_TOKEN to deploy while calls run");
     } else {
@@ -62,6 +90,7 @@ pub async fn serve(config: Config, watch: Watch) -> anyhow::Result<()> {
             format!("the admin API can not listen on {listen}: is another program there? (CORDBOARD_ADMIN_LISTEN)")
         })?;
         info!(listen = %listener.local_addr().unwrap_or(listen), "serving the admin API");
+        administered = Some(Arc::clone(&admin));
         // What it ends with is said nowhere: without it calls go on, and who asks sees that nobody answers.
         beside.spawn(async move { drop(axum::serve(listener, admin.router()).await) });
     }
@@ -69,14 +98,19 @@ pub async fn serve(config: Config, watch: Watch) -> anyhow::Result<()> {
         info!(dir = %gateway.config.tenants_dir.display(), "watching the tenants' files");
         beside.spawn(admin::watch(Arc::clone(&gateway)));
     }
+    // Those that are watched are deployed without being told.
+    let folders = (watch == Watch::No).then(|| Folders::look(&gateway));
+    let reload = Reload { gateway: Arc::clone(&gateway), admin: administered, folders, log, load };
+    reload.start(asked).context("no thread for reading the configuration again")?;
     let (drained, recorded) = (Arc::clone(&gateway), Arc::clone(&gateway));
     run(gateway, listener, async move {
-        until_told_to_stop().await;
+        stops.told(1).await;
         let deadline = drained.config.calls.drain_deadline;
         info!(calls = drained.calls.len(), ?deadline, "draining: no new calls");
         tokio::select! {
             () = drained.drain(deadline) => info!("all calls are over"),
             () = until_told_to_stop() => warn!(calls = drained.calls.len(), "told twice: leaving calls behind"),
+            () = stops.told(2) => warn!(calls = drained.calls_live(), "told twice: leaving calls behind"),
         }
     })
     .await;
@@ -133,16 +167,5 @@ async fn sweep(gateway: Arc<Gateway>) {
         every.tick().await;
         gateway.forget_expired();
         gateway.rollouts.judge_cpu();
-    }
-}
-
-async fn until_told_to_stop() {
-    // Without a handler the signal's default action ends the process, which is an answer as well.
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
     }
 }

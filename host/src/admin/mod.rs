@@ -35,14 +35,18 @@ use tokio::sync::Semaphore;
 
 use crate::audit::Audit;
 use crate::gateway::Gateway;
+use crate::config::AdminToken;
+use crate::shared::gateway::Gateway;
+use crate::shared::renewable::Renewable;
 use access::{Operator, Tokens};
 use problem::Problem;
+pub(crate) use watch::Folders;
 pub use watch::watch;
 
 /// The admin API of one gateway.
 pub struct Admin {
     gateway: Arc<Gateway>,
-    tokens: Tokens,
+    tokens: Renewable<Tokens>,
     audit: Arc<Audit>,
     /// Uploads in memory at once; the next one waits with its bytes still on the wire.
     uploads: Semaphore,
@@ -66,11 +70,16 @@ impl Admin {
     pub fn open(gateway: Arc<Gateway>) -> anyhow::Result<Arc<Self>> {
         let audit = gateway.audit.clone().context("the configuration has no admin token")?;
         Ok(Arc::new(Self {
-            tokens: Tokens::new(&gateway.config.admin.tokens),
+            tokens: Renewable::new(Tokens::new(&gateway.config.admin.tokens)),
             audit,
             uploads: Semaphore::new(UPLOADS_MAX),
             gateway,
         }))
+    }
+
+    /// Lets in those who show one of these tokens from now on, and nobody else.
+    pub(crate) fn renew(&self, tokens: &[AdminToken]) {
+        self.tokens.renew(Tokens::new(tokens));
     }
 
     /// All routes.
@@ -169,7 +178,7 @@ async fn authenticate(
         let message = "show a token: `Authorization: Bearer ..` (the command deployment takes CORDBOARD_ADMIN_TOKEN)";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", message));
     };
-    let Some(operator) = admin.tokens.recognise(token).cloned() else {
+    let Some(operator) = admin.tokens.now().recognise(token).cloned() else {
         let message =
             "this token is not known here; it is one of [admin] in the gateway's configuration";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "wrong-token", message));

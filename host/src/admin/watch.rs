@@ -45,6 +45,43 @@ pub async fn watch(gateway: Arc<Gateway>) {
     }
 }
 
+/// The tenants' folders as they were last looked at, for a gateway that is told when to look.
+pub(crate) struct Folders(Vec<Observed>);
+
+impl Folders {
+    /// Looks at all of them.
+    pub(crate) fn look(gateway: &Gateway) -> Self {
+        let observed = |deployment: &Arc<Deployment>| Observed {
+            seen: look(deployment),
+            settled: true,
+            deployment: Arc::clone(deployment),
+        };
+        Self(gateway.tenants.deployments().map(observed).collect())
+    }
+
+    /// Deploys the tenants whose files changed since. A tenant that never deployed anything is put in the
+    /// store first, and only then: its folder is what answers after a restart as long as it is not.
+    pub(crate) async fn deploy_changed(&mut self, gateway: &Arc<Gateway>) {
+        for one in &mut self.0 {
+            let now = look(&one.deployment);
+            if now == one.seen {
+                continue;
+            }
+            one.seen = now;
+            let deployment = Arc::clone(&one.deployment);
+            match tokio::task::spawn_blocking(move || deployment.store_active()).await {
+                Ok(Ok(())) => deploy(gateway, &one.deployment).await,
+                Ok(Err(error)) => {
+                    tracing::warn!(tenant = %one.deployment.id(), %error, "changed and not deployed");
+                }
+                Err(error) => {
+                    tracing::error!(tenant = %one.deployment.id(), %error, "changed and not deployed");
+                }
+            }
+        }
+    }
+}
+
 /// When each file was last written, and its length.
 type Seen = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 

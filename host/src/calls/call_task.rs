@@ -197,7 +197,7 @@ impl CallTask {
         let call = Call::new(CallConfig {
             info: info.clone(),
             apology: Arc::from(APOLOGY),
-            rest: gateway.rest.is_some(),
+            rest: gateway.rest.now().is_some(),
             limits: Limits { call_max: gateway.config.calls.length_max, ..Limits::default() },
         })?;
         Ok(Self {
@@ -252,7 +252,7 @@ impl CallTask {
                 Output::Carrier(message) => self.tell_carrier(&message),
                 Output::Model(message) => self.model.tell(message),
                 Output::ConnectModel { .. } => {
-                    self.model.connect(Arc::clone(&self.gateway.model));
+                    self.model.connect(self.gateway.model.now());
                     None
                 }
                 Output::CloseModel => {
@@ -504,7 +504,7 @@ impl CallTask {
                 .map_or(self.permit.version(), |supervisor| supervisor.version()),
         );
         self.requests_in_flight.spawn(async move {
-            match gateway.http.execute(&version.http, request).await {
+            match gateway.http.now().execute(&version.http, request).await {
                 Ok(response) => Input::HttpDone(response),
                 Err(failure) => Input::HttpFailed(failure),
             }
@@ -528,7 +528,7 @@ impl CallTask {
 
     fn rest(&mut self, rest: Rest) -> Option<Input> {
         let kind = rest.kind();
-        let Some(client) = self.gateway.rest.clone() else {
+        let Some(client) = Option::clone(&self.gateway.rest.now()) else {
             let reason = "no REST credentials are configured".to_owned();
             return Some(Input::RestFailed { kind, reason });
         };

@@ -18,7 +18,7 @@ use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::logging::{self, LogFormat};
 use crate::new::NewArgs;
-use crate::serve::Watch;
+use crate::serve::{Process, Watch};
 use operator::OperatorCommand;
 use recordings::RecordingCommand;
 use run_wasm::RunWasmArgs;
@@ -93,7 +93,7 @@ impl Cli {
             Command::Serve(args) => {
                 let watch = if args.watch { Watch::Yes } else { Watch::No };
                 match args.config() {
-                    Ok(config) => report(run_gateway(config, watch)),
+                    Ok(config) => report(run_gateway(config, watch, args)),
                     Err(problems) => {
                         eprintln!("{problems}");
                         ExitCode::from(2)
@@ -142,10 +142,11 @@ impl ServeArgs {
     }
 }
 
-fn run_gateway(config: Config, watch: Watch) -> anyhow::Result<()> {
+fn run_gateway(config: Config, watch: Watch, args: ServeArgs) -> anyhow::Result<()> {
     let log = logging::start(&config.log, config.log_format, config.log_file.as_deref())?;
+    let process = Process { watch, log, load: Box::new(move || args.config()) };
     let runtime = runtime();
-    let served = runtime.block_on(crate::serve::serve(config, watch));
+    let served = runtime.block_on(crate::serve::serve(config, process));
     // Dropping it would wait for whatever still blocks one of its threads.
     runtime.shutdown_background();
     log.close();

@@ -5,6 +5,7 @@
 //! `cordboard.toml`, else it has the default of the example files, which list every setting.
 
 mod dotenv;
+mod fixed;
 mod keys;
 mod problem;
 mod sources;

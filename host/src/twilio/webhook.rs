@@ -144,7 +144,7 @@ fn promise(
         };
     info!(call = webhook.call_sid, tenant = %deployment.id(), version = permit.version().name, "a call comes in");
     let pending = PendingCall {
-        model: Connecting::begin(Arc::clone(&gateway.model)),
+        model: Connecting::begin(gateway.model.now()),
         call_sid: webhook.call_sid,
         outbound: match webhook.direction {
             CallDirection::Inbound | CallDirection::Unknown => false,
@@ -333,7 +333,8 @@ fn check_signature(
     url: &str,
     form: &[(String, String)],
 ) -> Result<(), Refused> {
-    let Some(keys) = &gateway.signing_keys else {
+    let keys = gateway.signing_keys.now();
+    let Some(keys) = &*keys else {
         // The operator said so in the configuration, and was warned at start.
         return Ok(());
     };
