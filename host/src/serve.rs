@@ -52,9 +52,6 @@ pub(crate) struct Process {
 /// Whatever keeps the gateway from starting, in words an operator can act on.
 pub(crate) async fn serve(config: Config, process: Process) -> anyhow::Result<()> {
     let Process { watch, log, load } = process;
-    for warning in &config.warnings {
-        warn!("{warning}");
-    }
     // One reload waits while another is under way; it will read what a third would.
     let (reload, asked) = mpsc::sync_channel(1);
     let on_hangup = move || {
@@ -64,6 +61,9 @@ pub(crate) async fn serve(config: Config, process: Process) -> anyhow::Result<()
     };
     let mut stops = signals::listen(log, config.calls.drain_deadline, on_hangup)
         .context("can not listen to signals")?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     let gateway = tokio::select! {
         opened = Gateway::open(config) => opened?,
         () = stops.told(1) => return Ok(()),

@@ -6,7 +6,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use clap::Parser as _;
 use cordboard::cli::Cli;
@@ -43,24 +44,41 @@ pub struct Served {
     /// Where it answers the carrier.
     pub address: String,
     lines: mpsc::Receiver<String>,
+    unread: Arc<AtomicBool>,
 }
 
 impl Served {
     /// Starts it and waits until it says where it listens.
-    pub async fn start(mut command: Command) -> Self {
+    pub async fn start(command: Command) -> Self {
+        let mut served = Self::spawn(command);
+        let line = served.said("answering calls").await;
+        served.address = listen_of(&line);
+        served
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program runs");
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let (sender, lines) = mpsc::channel();
+        let unread = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&unread);
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
                 // The scenario may have heard enough.
                 let _ = sender.send(line);
+                // The pipe stays open, and fills.
+                while stopped.load(Ordering::Relaxed) {
+                    std::thread::park();
+                }
             }
         });
-        let mut served = Self { child, address: String::new(), lines };
-        let line = served.said("answering calls").await;
-        served.address = listen_of(&line);
-        served
+        Self { child, address: String::new(), lines, unread }
+    }
+
+    /// Reads no more of its log, for good, and leaves the pipe open.
+    pub fn leave_log_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
     }
 
     /// Where it serves its operators, once it has said so.
@@ -83,8 +101,17 @@ impl Served {
 
     /// Asks it to end, as an operating system does.
     pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Tells it to read its configuration again.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is everywhere");
+        let told = Command::new("kill").args([name, &pid]).status().expect("kill is everywhere");
         assert!(told.success());
     }
 

@@ -13,6 +13,7 @@ mod interruption;
 mod listening;
 mod navigator;
 mod official;
+mod operations;
 mod program;
 
 use std::future::Future;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         by_rest::scenarios(),
         navigator::scenarios(),
         program::scenarios(),
+        operations::scenarios(),
     ];
     if arguments.list {
         let all = modules.into_iter().flatten().chain(official::scenarios()).collect();

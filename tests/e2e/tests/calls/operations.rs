@@ -1,0 +1,214 @@
+//! The program in an operator's hands: its log, and what signals do to it while calls run.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use cordboard_e2e::program::{Served, cordboard};
+use cordboard_e2e::{World, checks, until};
+use cordboard_sim::carrier::{CallPlan, Carrier, CarrierConfig, End};
+use cordboard_sim::model::{Answer, Exchange, ModelConfig, ModelScript, ModelServer};
+use serde_json::Value;
+
+use crate::listening::{Turns, greeted};
+
+async fn a_log_that_nobody_reads_costs_no_call_a_frame_and_sigterm_still_ends_it() {
+    let model = answering().await;
+    let place = tempfile::tempdir().expect("this machine has a place for temporary files");
+    let mut command = gateway(&["serve"], &model, place.path());
+    // So much that the pipe and the gateway's own buffer are full soon.
+    command.env("RUST_LOG", "info,cordboard=trace,tungstenite=trace,mio=trace");
+    let mut served = Served::start(command).await;
+    served.leave_log_unread();
+    let webhook = format!("http://{}/incoming-call", served.address);
+    let carrier = carrier();
+    let client = reqwest::Client::new();
+    let strangers = tokio::spawn(unsigned_requests(client.clone(), webhook.clone()));
+
+    // The first calls fill the log, the last one finds it full.
+    let mut before = 0;
+    while before == 0 {
+        carrier.call(&webhook, talk()).await;
+        before = figure(&served, "cordboard_log_lines_dropped").await;
+    }
+    let calls_before = figure(&served, FRAMES_IN).await;
+    let call = carrier.call(&webhook, talk()).await;
+    let health = client
+        .get(format!("http://{}/health", served.address))
+        .timeout(Duration::from_secs(10))
+        .send()
+        .await
+        .expect("it answers");
+    let after = figure(&served, "cordboard_log_lines_dropped").await;
+    let frames = figure(&served, FRAMES_IN).await - calls_before;
+    strangers.abort();
+    served.terminate();
+    let code = served.ended().await;
+
+    checks::call(&call);
+    assert_eq!((call.end.clone(), call.script_failure.clone()), (End::CallerHungUp, None));
+    assert_eq!(frames, call.stream().frames_sent, "frames of the caller were lost");
+    assert!(after > before, "{before} lines were dropped before the call, and {after} after it");
+    assert!(health.status().is_success());
+    assert_eq!(code, Some(0));
+}
+
+async fn sighup_reads_all_again_and_no_call_notices() {
+    let model = answering().await;
+    let place = tempfile::tempdir().expect("this machine has a place for temporary files");
+    let path = |name: &str| place.path().join(name).display().to_string();
+    let (config, log) = (path("cordboard.toml"), path("log"));
+    let write = |text: &str| std::fs::write(&config, text).expect("the directory is ours");
+    write("[admin]\nlisten = '127.0.0.1:0'\ntoken = 'the-first-of-two-tokens'\n");
+    let arguments = ["serve", "--config", &config, "--log-format", "json", "--log-file", &log];
+    let served = Served::spawn(gateway(&arguments, &model, place.path()));
+    let address = listen(&line(&log, "answering calls").await);
+    let admin = format!("http://{}/v1/calls", listen(&line(&log, "serving the admin API").await));
+    let asked = async |token: &str| {
+        let asked = reqwest::Client::new().get(&admin).bearer_auth(token).send().await;
+        asked.expect("it answers").status().as_u16()
+    };
+    assert_eq!(asked("the-first-of-two-tokens").await, 200);
+    let running = carrier().start(&format!("http://{address}/incoming-call"), talk());
+    line(&log, "the call is live").await;
+
+    std::fs::rename(&log, path("log.1")).expect("it is there");
+    write("[admin]\nlisten = '127.0.0.1:0'\ntoken = 'the-second-of-the-two'\n[calls]\nmax = 7\n");
+    served.hang_up();
+    line(&log, "the configuration was read again").await;
+    let fixed = line(&log, "in force only after a restart").await;
+    let tokens = (asked("the-first-of-two-tokens").await, asked("the-second-of-the-two").await);
+    write("[calls]\nmaks = 7\n");
+    served.hang_up();
+    let wrong = line(&log, "nothing is changed").await;
+    let call = running.finished().await;
+    let over = line(&log, "the call is over").await;
+
+    checks::call(&call);
+    assert_eq!((call.end.clone(), call.script_failure.clone()), (End::CallerHungUp, None));
+    assert_eq!(over["caller_frames"], call.stream().frames_sent, "frames were lost");
+    assert_eq!(over["frames_filled"], 0);
+    assert_eq!(over["reason"], "caller-hung-up");
+    assert_eq!(over["span"]["call"], call.call_sid);
+    assert_eq!(fixed["settings"], "calls");
+    assert_eq!(tokens, (401, 200));
+    assert!(wrong["problems"].as_str().is_some_and(|text| text.contains("maks")), "{wrong}");
+    assert_eq!(asked("the-second-of-the-two").await, 200);
+    let old = std::fs::read_to_string(path("log.1")).expect("it was moved there");
+    assert!(old.contains("the call is live") && !old.contains("the call is over"));
+}
+
+async fn unsigned_requests_have_one_line() {
+    let model = answering().await;
+    let place = tempfile::tempdir().expect("this machine has a place for temporary files");
+    let log = place.path().join("log").display().to_string();
+    let arguments = ["serve", "--log-format", "json", "--log-file", &log];
+    let mut served = Served::spawn(gateway(&arguments, &model, place.path()));
+    let address = listen(&line(&log, "answering calls").await);
+    let client = reqwest::Client::new();
+
+    for _ in 0..500 {
+        refused(&client, &format!("http://{address}/incoming-call")).await;
+    }
+    served.terminate();
+    served.ended().await;
+
+    let text = std::fs::read_to_string(&log).expect("it is there");
+    // A second one if the requests took more than a minute here.
+    let lines = text.lines().filter(|line| line.contains("a request was refused")).count();
+    assert!((1..=2).contains(&lines), "{lines} lines");
+}
+
+async fn sigterm_ends_a_gateway_whose_start_hangs_on_a_file() {
+    let model = answering().await;
+    let place = tempfile::tempdir().expect("this machine has a place for temporary files");
+    let folder = place.path().join("acme");
+    std::fs::create_dir(&folder).expect("the directory is ours");
+    let pipe = Command::new("mkfifo").arg(folder.join("tenant.toml")).status();
+    assert!(pipe.expect("mkfifo is everywhere").success());
+    let mut command = gateway(&["serve"], &model, place.path());
+    command.env("CORDBOARD_NONSENSE", "1");
+    let mut served = Served::spawn(command);
+    // The first thing it says, once it listens to signals.
+    served.said("CORDBOARD_NONSENSE").await;
+
+    served.hang_up();
+    served.terminate();
+
+    assert_eq!(served.ended().await, Some(0));
+}
+
+/// What the default tenant was given of its callers.
+const FRAMES_IN: &str = "cordboard_frames_in_total{tenant=\"default\"}";
+
+async fn answering() -> ModelServer {
+    let script = ModelScript::new(Answer::tone(500), [Exchange::answer(Answer::tone(700))]);
+    ModelServer::start(ModelConfig::with_script(script)).await.expect("a free port")
+}
+
+fn gateway(arguments: &[&str], model: &ModelServer, tenants: &Path) -> Command {
+    let mut command = cordboard(arguments);
+    command
+        .env("CORDBOARD_LISTEN", "127.0.0.1:0")
+        .env("PUBLIC_URL", World::ORIGIN)
+        .env("TWILIO_AUTH_TOKEN", World::AUTH_TOKEN)
+        .env("OPENAI_API_KEY", "sk-test")
+        .env("OPENAI_REALTIME_API_URL", model.url())
+        .env("CORDBOARD_TENANTS_DIR", tenants)
+        .env("NO_COLOR", "1");
+    command
+}
+
+fn carrier() -> Carrier {
+    Carrier::new(CarrierConfig {
+        auth_token: World::AUTH_TOKEN.into(),
+        public_origin: Some(World::ORIGIN.into()),
+        ..CarrierConfig::default()
+    })
+}
+
+fn talk() -> CallPlan {
+    CallPlan::new(greeted().wait(1500).converse(1).hang_up())
+}
+
+async fn unsigned_requests(client: reqwest::Client, webhook: String) {
+    loop {
+        refused(&client, &webhook).await;
+    }
+}
+
+async fn refused(client: &reqwest::Client, webhook: &str) {
+    let answer = client.post(webhook).body("CallSid=CA1").send().await.expect("it answers");
+    assert_eq!(answer.status().as_u16(), 403);
+}
+
+/// One of the gateway's own figures; 0 before there is one.
+async fn figure(served: &Served, name: &str) -> u64 {
+    let url = format!("http://{}/metrics", served.address);
+    let text = reqwest::get(url).await.expect("it answers").text().await.expect("it is text");
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+}
+
+/// A line of a log in JSON, as soon as there is one with these words.
+async fn line(log: &str, words: &str) -> Value {
+    let mut found = None;
+    until(words, || {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        found = text.lines().find(|line| line.contains(words)).map(str::to_owned);
+        found.is_some()
+    })
+    .await;
+    serde_json::from_str(&found.expect("it was just found")).expect("each line is JSON")
+}
+
+fn listen(line: &Value) -> String {
+    line["listen"].as_str().expect("it says where").to_owned()
+}
+
+crate::scenarios![
+    a_log_that_nobody_reads_costs_no_call_a_frame_and_sigterm_still_ends_it,
+    sighup_reads_all_again_and_no_call_notices,
+    unsigned_requests_have_one_line,
+    sigterm_ends_a_gateway_whose_start_hangs_on_a_file,
+];
