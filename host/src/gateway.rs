@@ -24,6 +24,7 @@ use crate::rollout::Rollouts;
 use crate::secret::Secret;
 use crate::shared::admissions::Admissions;
 use crate::shared::directory::CallDirectory;
+use crate::shared::renewable::Renewable;
 use crate::twilio::rest::TwilioRest;
 
 /// Our last words to a caller: raw mu-law, 8 kHz (made by `apology.sh`).
@@ -47,19 +48,19 @@ pub struct Gateway {
     /// Which version answers them, and which comes next.
     pub rollouts: Arc<Rollouts>,
     /// The speech model to connect to.
-    pub model: Arc<ModelEndpoint>,
+    pub model: Renewable<ModelEndpoint>,
     /// Counters.
     pub metrics: Metrics,
     /// Records the calls whose tenants say so.
     pub recorder: Recorder,
     /// The carrier's REST interface, where credentials for it were given.
-    pub rest: Option<TwilioRest>,
+    pub rest: Renewable<Option<TwilioRest>>,
     /// Performs tenants' HTTP requests.
-    pub http: OutboundHttp,
+    pub http: Renewable<OutboundHttp>,
     /// Where the carrier reaches us, which is what it signs. Absent only without signature checks.
     pub origin: Option<PublicUrl>,
     /// Whose signatures are believed; absent when the operator turned the check off.
-    pub signing_keys: Option<Vec<SigningKey>>,
+    pub signing_keys: Renewable<Option<Vec<SigningKey>>>,
     /// Who changed what; absent where nobody may.
     pub(crate) audit: Option<Arc<Audit>>,
 }
@@ -71,14 +72,11 @@ impl Gateway {
     /// Settings that only serving needs and that are missing, and whatever the engine or the tenants
     /// directory lack.
     pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
-        let (origin, signing_keys) = match config.trust()? {
-            Trust::Signed { origin, tokens } => {
-                let key = |(i, token): (usize, Secret)| {
-                    SigningKey::auth_token(format!("auth token {}", i + 1), token)
-                };
-                (Some(origin), Some(tokens.into_iter().enumerate().map(key).collect()))
-            }
-            Trust::Anybody { origin } => (origin, None),
+        let trust = config.trust()?;
+        let signing_keys = Self::signing_keys(&trust);
+        let origin = match trust {
+            Trust::Signed { origin, .. } => Some(origin),
+            Trust::Anybody { origin } => origin,
         };
         // One that answers, one that takes over or recovers, and one that listens.
         let instances = u32::try_from(config.calls.max.saturating_mul(3)).unwrap_or(u32::MAX);
@@ -111,13 +109,13 @@ impl Gateway {
         );
         Ok(Arc::new(Self {
             recorder: Recorder::new(config.recording.clone(), &metrics),
-            model: Arc::new(config.model.clone()),
-            rest: config.carrier.rest.clone().map(TwilioRest::new).transpose()?,
-            http: OutboundHttp::new(Bounds::default(), config.secrets.clone())?,
+            model: Renewable::new(config.model.clone()),
+            rest: Renewable::new(Self::rest_of(&config)?),
+            http: Renewable::new(Self::http_of(&config)?),
             admissions: Admissions::new(most, memories),
             rollouts: Arc::new(rollouts.context("no thread for shadows")?),
             origin,
-            signing_keys,
+            signing_keys: Renewable::new(signing_keys),
             engine,
             tenants,
             calls,
@@ -125,6 +123,27 @@ impl Gateway {
             audit,
             config,
         }))
+    }
+
+    /// Whose signatures are believed under a configuration.
+    pub(crate) fn signing_keys(trust: &Trust) -> Option<Vec<SigningKey>> {
+        let key = |(i, token): (usize, &Secret)| {
+            SigningKey::auth_token(format!("auth token {}", i + 1), token.clone())
+        };
+        match trust {
+            Trust::Signed { tokens, .. } => Some(tokens.iter().enumerate().map(key).collect()),
+            Trust::Anybody { .. } => None,
+        }
+    }
+
+    /// The carrier's REST interface under a configuration.
+    pub(crate) fn rest_of(config: &Config) -> reqwest::Result<Option<TwilioRest>> {
+        config.carrier.rest.clone().map(TwilioRest::new).transpose()
+    }
+
+    /// The client of tenants' HTTP requests under a configuration.
+    pub(crate) fn http_of(config: &Config) -> reqwest::Result<OutboundHttp> {
+        OutboundHttp::new(Bounds::default(), config.secrets.clone())
     }
 
     /// Refuses new calls, gives running ones until `deadline`, and returns when none is left. A call

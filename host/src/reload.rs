@@ -13,9 +13,9 @@ use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Folders};
 use crate::config::{Config, Problems};
+use crate::gateway::Gateway;
 use crate::logging::Logging;
 use crate::net::tls;
-use crate::shared::gateway::Gateway;
 
 /// Reads the configuration as the process did at its start, command line included.
 pub(crate) type Load = Box<dyn Fn() -> Result<Config, Problems> + Send>;

@@ -16,11 +16,9 @@ use tracing::{info, warn};
 use crate::admin::{self, Admin, Folders};
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::net::listen;
 use crate::logging::Logging;
 use crate::net::listen;
 use crate::reload::{Load, Reload};
-use crate::shared::gateway::Gateway;
 use crate::signals;
 use crate::twilio::webhook;
 
@@ -109,8 +107,7 @@ pub(crate) async fn serve(config: Config, process: Process) -> anyhow::Result<()
         info!(calls = drained.calls.len(), ?deadline, "draining: no new calls");
         tokio::select! {
             () = drained.drain(deadline) => info!("all calls are over"),
-            () = until_told_to_stop() => warn!(calls = drained.calls.len(), "told twice: leaving calls behind"),
-            () = stops.told(2) => warn!(calls = drained.calls_live(), "told twice: leaving calls behind"),
+            () = stops.told(2) => warn!(calls = drained.calls.len(), "told twice: leaving calls behind"),
         }
     })
     .await;

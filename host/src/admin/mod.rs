@@ -34,9 +34,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::audit::Audit;
-use crate::gateway::Gateway;
 use crate::config::AdminToken;
-use crate::shared::gateway::Gateway;
+use crate::gateway::Gateway;
 use crate::shared::renewable::Renewable;
 use access::{Operator, Tokens};
 use problem::Problem;

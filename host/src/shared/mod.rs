@@ -8,6 +8,7 @@
 pub mod admissions;
 pub mod directory;
 pub(crate) mod expiring_map;
+pub mod renewable;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,5 +17,3 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-pub mod gateway;
-pub mod renewable;
