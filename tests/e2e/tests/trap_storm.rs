@@ -36,7 +36,7 @@ async fn a_version_that_traps_every_second_is_rolled_back_by_itself_and_no_call_
     in_time("rolled back", async || operator.active("storm").await == "v1").await;
     let versions = operator.get("/v1/tenants/storm/versions").await;
     let why = versions["versions"][1]["rolled_back"].as_str().expect("it was rolled back");
-    assert!(why.contains("by itself") && why.contains("unreachable"), "{why}");
+    assert!(why.contains("by the gateway") && why.contains("unreachable"), "{why}");
     let on = async |version: &str| {
         let calls = operator.calls().await;
         calls.iter().filter(|it| it["tenant"] == "storm" && it["version"] == version).count()
