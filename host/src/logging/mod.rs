@@ -297,46 +297,4 @@ mod tests {
         assert_eq!(std::fs::read_to_string(path).unwrap(), "new\n");
         assert_eq!(std::fs::read_to_string(moved).unwrap(), "old\n");
     }
-
-    #[test]
-    #[ignore = "prints what an event costs: cargo test -p cordboard --lib costs -- --ignored --nocapture"]
-    fn what_an_event_costs() {
-        struct Away;
-        impl Write for Away {
-            fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-                Ok(text.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        impl Sink for Away {
-            fn reopen(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        const EVENTS: u32 = 200_000;
-        for format in [LogFormat::Text, LogFormat::Json] {
-            // With no room in the buffer every line is dropped, as with a reader that stands still.
-            for (reader, bytes) in [("reads", BUFFER_BYTES), ("stands still", 0)] {
-                let lossy = Lossy::start(Away, bytes, EVERY, drop).unwrap();
-                let (filter, _handle) = reload::Layer::new(parse_filter("info"));
-                let subscriber = tracing_subscriber::registry()
-                    .with(filter)
-                    .with(RateLimit::default())
-                    .with(lines(format, false, move || lossy.clone()));
-                tracing::subscriber::with_default(subscriber, || {
-                    let print = |what: &str, event: fn(u32)| {
-                        let began = Instant::now();
-                        (0..EVENTS).for_each(event);
-                        let each = began.elapsed().as_nanos() / u128::from(EVENTS);
-                        println!("{format:?}, the reader {reader}, {what}: {each} ns");
-                    };
-                    print("disabled", |n| tracing::debug!(n, "an event"));
-                    print("enabled", |n| tracing::info!(n, "an event"));
-                    print("held back", |n| tracing::warn!(target: OUTSIDE, n, "an event"));
-                });
-            }
-        }
-    }
 }
