@@ -57,7 +57,7 @@ async fn an_oversized_message_ends_its_own_call_alone() {
 
     assert!(matches!(call.end, End::GatewayHungUp | End::Dropped), "{:?}", call.end);
     neighbour.ends_unharmed([500, 700, 700]).await;
-    until("the call is over", || world.gateway().calls.len() == 0).await;
+    until("the call is over", || world.gateway().calls.is_empty()).await;
     let lost = r#"calls_ended_total{tenant="default",kind="carrier-lost"}"#;
     assert_eq!(world.counted(lost).await, 1);
     world.close().await;
@@ -185,7 +185,7 @@ async fn a_carrier_that_vanishes_without_a_word_does_not_keep_its_place() {
     socket.begin(&call_sid(1), 1).await;
 
     // No frame, no stop, no close: the call's own length is the last bound.
-    until("the call is over", || world.gateway().calls.len() == 0).await;
+    until("the call is over", || world.gateway().calls.is_empty()).await;
     drop(socket);
     world.close().await;
 }

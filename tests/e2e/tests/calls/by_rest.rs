@@ -54,7 +54,7 @@ async fn a_caller_is_put_through_when_the_announcement_was_heard() {
     assert!(asked.form[0].1.contains("<Dial"), "{asked:?}");
     assert_all_heard(&call);
     let transferred = r#"calls_ended_total{tenant="default",kind="transferred"}"#;
-    cordboard_e2e::until("the call is over", || world.gateway().calls.len() == 0).await;
+    cordboard_e2e::until("the call is over", || world.gateway().calls.is_empty()).await;
     assert_eq!(world.counted(transferred).await, 1);
     world.close().await;
 }

@@ -313,7 +313,7 @@ async fn a_line_that_breaks_ends_the_models_session_too() {
     let call = world.call(script).await;
 
     let lost = r#"calls_ended_total{tenant="default",kind="carrier-lost"}"#;
-    cordboard_e2e::until("the call is over", || world.gateway().calls.len() == 0).await;
+    cordboard_e2e::until("the call is over", || world.gateway().calls.is_empty()).await;
     assert_eq!(world.counted(lost).await, 1);
     let sessions = world.close().await;
     assert_eq!(only(&sessions).ended.as_deref(), Some("client 1000"));

@@ -253,7 +253,7 @@ fn assert_apology(call: &CallReport) {
 }
 
 async fn assert_ended(world: &World, kind: &str) {
-    until("the call is over", || world.gateway().calls.len() == 0).await;
+    until("the call is over", || world.gateway().calls.is_empty()).await;
     let series = format!(r#"calls_ended_total{{tenant="default",kind="{kind}"}}"#);
     assert_eq!(world.counted(&series).await, 1, "{series}");
 }
