@@ -5,148 +5,37 @@
 //! without sockets.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use cordboard_call::contract::{AudioFormat, CallInfo, Direction, Encoding, Event, HttpRequest};
+use cordboard_call::contract::{AudioFormat, CallInfo, Direction, Encoding, HttpRequest};
 use cordboard_call::{
     Call, CallConfig, HangUpBy, Input, Limits, Note, Output, Rest, Summary, TenantFault, ToCarrier,
     UnsupportedFormat,
 };
-use cordboard_tenant::{
-    CallInstanceFactory, Fault, Incident, InstanceSupervisor, TracingLog, Version,
-};
 use cordboard_wire::twilio::{self, FromCarrier, Start};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout};
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tokio::time::sleep_until;
+use tracing::{debug, error, info, warn};
 
+use super::tenant_leg::TenantLeg;
 use crate::gateway::{APOLOGY, Gateway};
-use crate::logging::OUTSIDE;
 use crate::metrics::{Kind, Tenant, TenantKind};
 use crate::model::ModelLeg;
 use crate::net::socket::{Duplex, Lost};
-use crate::recorder::Recording;
-use crate::rollout::shadow::Shadow;
-use crate::shared::admissions::{Admission, CallPermit, PendingCall};
-use crate::shared::directory::{CallCommand, Migration};
+use crate::shared::admissions::PendingCall;
+use crate::shared::directory::CallCommand;
 use crate::twilio::rest::RestFailure;
-use crate::twilio::webhook::promise_return;
-
-/// From the upgrade to the carrier's `start`; 90-150 ms were seen.
-const START_WITHIN: Duration = Duration::from_secs(10);
+use crate::twilio::stream_paths::{self, StreamPaths};
 
 /// For what is playing to be heard when the process stops.
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
 /// For a peer to answer our close frame.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// Events after which a version is credited with them, so that its faults are held against what it really did: about five
-/// seconds of a call.
-const EVENTS_TOLD: u64 = 500;
-
-type CarrierSocket = Duplex<WebSocket>;
-
-/// Takes a stream whose token was right, and runs the call it begins or carries on.
-pub(crate) async fn run(gateway: Arc<Gateway>, socket: WebSocket, admission: Admission) {
-    let mut carrier = Duplex::new(socket);
-    let start = match timeout(START_WITHIN, wait_for_start(&mut carrier)).await {
-        Ok(Ok(start)) => start,
-        Ok(Err(reason)) => return turn_away(&gateway, carrier, "no-start", &reason).await,
-        Err(_) => {
-            return turn_away(&gateway, carrier, "no-start", "no start message in time").await;
-        }
-    };
-    if start.format.encoding == twilio::Encoding::Unknown {
-        let reason = "the carrier offers an audio format this gateway does not know";
-        return turn_away(&gateway, carrier, "unknown-format", reason).await;
-    }
-    let expected = match &admission {
-        Admission::Call(pending) => &pending.call_sid,
-        Admission::Return { call_sid } => call_sid,
-    };
-    if start.call_sid != *expected {
-        let reason = "the stream belongs to another call than its token";
-        return turn_away(&gateway, carrier, "foreign-stream", reason).await;
-    }
-    match admission {
-        Admission::Call(pending) => answer(gateway, carrier, *pending, *start).await,
-        Admission::Return { call_sid } => {
-            let command = CallCommand::NewStream { socket: Box::new(carrier), start: *start };
-            if !gateway.calls.command(&call_sid, command) {
-                gateway.metrics.refuse("call-gone");
-                info!(call = call_sid, "a stream came back to a call that is over");
-            }
-        }
-    }
-}
-
-async fn answer(
-    gateway: Arc<Gateway>,
-    carrier: CarrierSocket,
-    mut pending: PendingCall,
-    start: Start,
-) {
-    if let Some(deployment) = gateway.tenants.deployment(pending.permit.version().tenant.as_str()) {
-        pending.permit.take_again(deployment, &start.call_sid);
-    }
-    let span = info_span!(
-        "call",
-        call = pending.call_sid,
-        tenant = %pending.permit.version().tenant,
-        version = pending.permit.version().name,
-    );
-    let commands =
-        gateway.calls.insert(&start.call_sid, pending.permit.version(), &start.stream_sid);
-    let (call_sid, stream_sid) = (start.call_sid.clone(), start.stream_sid.clone());
-    // Leaves the list even if the task is dropped or panics.
-    let _entry = Entry { gateway: &gateway, call_sid: &call_sid, stream_sid: &stream_sid };
-    match CallTask::new(Arc::clone(&gateway), commands, pending, start) {
-        // Boxed: a call's state is paid once per call, not once per layer of futures.
-        Ok(task) => Box::pin(task.live(carrier)).instrument(span).await,
-        Err(unsupported) => {
-            turn_away(&gateway, carrier, "unknown-format", &unsupported.to_string()).await;
-        }
-    }
-}
-
-async fn wait_for_start(carrier: &mut CarrierSocket) -> Result<Box<Start>, String> {
-    loop {
-        let message = carrier.next().await.map_err(|lost: Lost<axum::Error>| lost.to_string())?;
-        let Message::Text(text) = message else { continue };
-        match FromCarrier::parse(&text) {
-            Ok(FromCarrier::Start(start)) => return Ok(start),
-            Ok(_) => {}
-            Err(malformed) => return Err(malformed.to_string()),
-        }
-    }
-}
-
-async fn turn_away(gateway: &Gateway, carrier: CarrierSocket, kind: &'static str, reason: &str) {
-    gateway.metrics.refuse(kind);
-    warn!(target: OUTSIDE, reason, "a stream was turned away");
-    carrier
-        .close(farewell(close_code::POLICY, "this stream can not be a call here"), CLOSE_WITHIN)
-        .await;
-}
-
-fn farewell(code: u16, reason: &'static str) -> Message {
-    Message::Close(Some(CloseFrame { code, reason: reason.into() }))
-}
-
-struct Entry<'a> {
-    gateway: &'a Gateway,
-    call_sid: &'a str,
-    stream_sid: &'a str,
-}
-
-impl Drop for Entry<'_> {
-    fn drop(&mut self) {
-        self.gateway.calls.remove(self.call_sid, self.stream_sid);
-    }
-}
+pub(super) type CarrierSocket = Duplex<WebSocket>;
 
 /// What can happen to a call.
 enum Happened {
@@ -155,7 +44,7 @@ enum Happened {
     Commanded(CallCommand),
 }
 
-struct CallTask {
+pub(super) struct CallTask {
     gateway: Arc<Gateway>,
     call: Call,
     began: Instant,
@@ -166,19 +55,8 @@ struct CallTask {
     /// Absent once it is lost, or until the carrier comes back with the next stream of the call.
     carrier: Option<CarrierSocket>,
     model: ModelLeg,
-    /// Absent unless the tenant has this call recorded.
-    recording: Option<Recording>,
-    /// Absent while no instance could be started.
-    supervisor: Option<InstanceSupervisor<CallInstanceFactory>>,
-    /// A version that listens beside the one that answers.
-    shadow: Option<Shadow>,
-    /// Which version answers, and how many events it has since that was last told.
-    answering: Arc<Version>,
-    events: u64,
-    /// Whoever waits to hear what came of a migration.
-    migration: Option<oneshot::Sender<Migration>>,
+    tenant: TenantLeg,
     info: CallInfo,
-    permit: CallPermit,
     commands: mpsc::Receiver<CallCommand>,
     /// HTTP and REST requests under way; the call's own limits bound their number.
     requests_in_flight: JoinSet<Input>,
@@ -187,7 +65,7 @@ struct CallTask {
 }
 
 impl CallTask {
-    fn new(
+    pub(super) fn new(
         gateway: Arc<Gateway>,
         commands: mpsc::Receiver<CallCommand>,
         pending: PendingCall,
@@ -206,16 +84,10 @@ impl CallTask {
             began: Instant::now(),
             stream_sid: start.stream_sid,
             carrier: None,
-            recording: None,
-            supervisor: None,
-            shadow: None,
-            answering: Arc::clone(pending.permit.version()),
-            events: 0,
-            migration: None,
             requests_in_flight: JoinSet::new(),
             text: String::new(),
             model: ModelLeg::from(pending.model),
-            permit: pending.permit,
+            tenant: TenantLeg::new(Arc::clone(&gateway), pending.permit, info.clone()),
             gateway,
             call,
             info,
@@ -223,10 +95,10 @@ impl CallTask {
         })
     }
 
-    async fn live(mut self, carrier: CarrierSocket) {
+    pub(super) async fn live(mut self, carrier: CarrierSocket) {
         info!("the call is live");
         self.carrier = Some(carrier);
-        let started = self.start_tenant().await;
+        let started = self.tenant.start().await;
         self.call.handle(self.began.elapsed(), Input::Begin);
         if let Err(fault) = started {
             self.call.handle(self.began.elapsed(), Input::TenantFailed { fault });
@@ -244,8 +116,8 @@ impl CallTask {
     async fn carry_out(&mut self) -> Option<Summary> {
         while let Some(output) = self.call.poll_output() {
             let answer = match output {
-                Output::Tenant(event) => Some(self.ask_tenant(event).await),
-                Output::RestartTenant { .. } => Some(match self.start_tenant().await {
+                Output::Tenant(event) => Some(self.tenant.ask(self.began.elapsed(), event).await),
+                Output::RestartTenant { .. } => Some(match self.tenant.start().await {
                     Ok(()) => Input::TenantReady,
                     Err(fault) => Input::TenantGone { reason: fault.to_string() },
                 }),
@@ -288,7 +160,7 @@ impl CallTask {
             input = self.model.next() => Happened::Input(input),
             Some(command) = self.commands.recv() => Happened::Commanded(command),
             Some(done) = self.requests_in_flight.join_next() => {
-                // An errand that panicked leaves its tenant to the request's own deadline.
+                // A request that panicked leaves its tenant to the request's own deadline.
                 Happened::Input(done.unwrap_or(Input::Wake))
             }
             () = sleep_until_or_forever(wake) => Happened::Input(Input::Wake),
@@ -333,7 +205,7 @@ impl CallTask {
             CallCommand::Drain => Input::HangUp { by: HangUpBy::Drain, grace: DRAIN_GRACE },
             CallCommand::Command(json) => Input::Command(json),
             CallCommand::Migrate { to, outcome } => {
-                self.migrate(to, outcome);
+                self.tenant.migrate(to, outcome);
                 Input::Wake
             }
             CallCommand::Superseded => self.carrier_lost(None),
@@ -343,45 +215,6 @@ impl CallTask {
                 Input::CarrierBack
             }
         }
-    }
-
-    fn migrate(&mut self, to: Arc<Version>, outcome: oneshot::Sender<Migration>) {
-        let Some(supervisor) = &mut self.supervisor else {
-            let reason = "no instance is answering".to_owned();
-            // Whoever asked may have stopped waiting.
-            drop(outcome.send(Migration::Failed { reason }));
-            return;
-        };
-        supervisor.migrate(to);
-        // An earlier pending migration was given up just now, and says so among the incidents.
-        self.report_incidents();
-        self.migration = Some(outcome);
-    }
-
-    /// Passes on what the supervisor did; whoever waits for a migration hears what came of it.
-    fn report_incidents(&mut self) {
-        let Some(supervisor) = &mut self.supervisor else { return };
-        for incident in supervisor.incidents() {
-            // Of whichever version answered until now.
-            self.gateway.rollouts.answered(&self.answering, std::mem::take(&mut self.events));
-            let came_of_it = match &incident {
-                Incident::Migrated { pause, .. } => Some(Migration::Moved { pause: *pause }),
-                Incident::MigrationFailed { reason, .. } => {
-                    Some(Migration::Failed { reason: reason.clone() })
-                }
-                Incident::Recovered { .. } | Incident::FellBack { .. } | Incident::Lost { .. } => {
-                    None
-                }
-            };
-            if let Some(came_of_it) = came_of_it
-                && let Some(outcome) = self.migration.take()
-            {
-                // Whoever asked may have stopped waiting.
-                drop(outcome.send(came_of_it));
-            }
-            self.gateway.rollouts.incident(&self.info, incident);
-        }
-        self.answering = Arc::clone(supervisor.version());
     }
 
     fn carrier_said(&mut self, message: Result<Message, Lost<axum::Error>>) -> Input {
@@ -414,95 +247,10 @@ impl CallTask {
         Input::CarrierClosed
     }
 
-    async fn ask_tenant(&mut self, event: Event) -> Input {
-        if matches!(event, Event::CallerAudio(_)) {
-            self.gateway.metrics.frames_in.get_or_create(&self.label).inc();
-        }
-        let Some(supervisor) = &mut self.supervisor else {
-            let fault = TenantFault::Contract("there is no instance to ask".to_owned());
-            return Input::TenantFailed { fault };
-        };
-        let asked = Instant::now();
-        let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let heard = self.shadow.is_some().then(|| event.clone());
-        let answer = supervisor.handle(now_ms, event).await;
-        self.gateway.metrics.event_seconds.observe(asked.elapsed().as_secs_f64());
-        self.events += 1;
-        if supervisor.has_incidents() {
-            self.report_incidents();
-        } else if self.events >= EVENTS_TOLD {
-            self.gateway.rollouts.answered(&self.answering, std::mem::take(&mut self.events));
-        }
-        if let (Some(shadow), Some(heard), Ok(actions)) = (&self.shadow, heard, &answer)
-            && !shadow.hears(now_ms, heard, actions)
-        {
-            self.shadow = None;
-        }
-        match answer {
-            Ok(actions) => Input::Answered(actions),
-            Err(fault) => Input::TenantFailed { fault: as_call_fault(&fault) },
-        }
-    }
-
-    async fn start_tenant(&mut self) -> Result<(), TenantFault> {
-        let started = match &mut self.supervisor {
-            Some(supervisor) => {
-                if let Some(shadow) = self.shadow.take() {
-                    shadow.lose();
-                }
-                supervisor.restart().await
-            }
-            None => self.open_desk().await,
-        };
-        started.map_err(|fault| {
-            warn!(%fault, "the tenant's component does not start");
-            as_call_fault(&fault)
-        })
-    }
-
-    async fn open_desk(&mut self) -> Result<(), Fault> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| Fault::Host(error.to_string()))?;
-        let began_unix_ms = unix_ms();
-        let version = Arc::clone(self.permit.version());
-        if self.recording.is_none() {
-            let recorder = &self.gateway.recorder;
-            self.recording = recorder.begin(&self.info, &version, began_unix_ms);
-        }
-        let factory = |observer, cpu_quota, call_id: String| CallInstanceFactory {
-            seed,
-            began_unix_ms,
-            log: Arc::new(TracingLog { tenant: self.info.tenant.clone(), call_id }),
-            observer,
-            cpu_quota,
-        };
-        let call_id = &self.info.call_id;
-        let observer = self.recording.as_ref().map(Recording::observer);
-        let own = factory(observer, Arc::clone(self.permit.cpu_quota()), call_id.clone());
-        self.supervisor = Some(InstanceSupervisor::open(own, version, self.info.clone()).await?);
-        let deployment = self.gateway.tenants.deployment(&self.info.tenant);
-        if let (Some(supervisor), Some(before)) = (
-            &mut self.supervisor,
-            deployment.and_then(|deployment| deployment.before(self.permit.version())),
-        ) {
-            supervisor.fall_back_to(before);
-        }
-        self.shadow =
-            deployment.and_then(|deployment| deployment.shadow_for(call_id)).map(|version| {
-                let factory = factory(None, Arc::default(), format!("{call_id} (shadow)"));
-                self.gateway.rollouts.shadows.follow(factory, version, &self.info)
-            });
-        Ok(())
-    }
-
     fn http(&mut self, request: HttpRequest) {
         let gateway = Arc::clone(&self.gateway);
         // Not always the version the call began with.
-        let version = Arc::clone(
-            self.supervisor
-                .as_ref()
-                .map_or(self.permit.version(), |supervisor| supervisor.version()),
-        );
+        let version = Arc::clone(self.tenant.version());
         self.requests_in_flight.spawn(async move {
             match gateway.http.now().execute(&version.http, request).await {
                 Ok(response) => Input::HttpDone(response),
@@ -534,7 +282,7 @@ impl CallTask {
         };
         let call_sid = self.info.call_id.clone();
         let again = match &rest {
-            Rest::Keys(_) => promise_return(&self.gateway, &call_sid),
+            Rest::Keys(_) => self.promise_return(),
             Rest::HangUp | Rest::Transfer { .. } => None,
         };
         self.requests_in_flight.spawn(async move {
@@ -558,6 +306,13 @@ impl CallTask {
         None
     }
 
+    /// Promises the call a further stream: it leaves its present one to press keys.
+    fn promise_return(&self) -> Option<StreamPaths> {
+        // Only a host that checks no signatures has no origin.
+        let origin = self.gateway.origin.as_ref()?;
+        stream_paths::promise_return(origin, &self.gateway.admissions, &self.info.call_id)
+    }
+
     fn note(&self, note: &Note) {
         match note {
             Note::Refused { action, reason } => debug!(action, reason, "an action was refused"),
@@ -565,7 +320,7 @@ impl CallTask {
                 warn!(restart, %fault, "the tenant restarts");
                 // Every other fault is known from the instance itself.
                 if *fault == TenantFault::Flooded {
-                    self.gateway.rollouts.flooded(&self.answering);
+                    self.tenant.flooded();
                 }
             }
             Note::ModelLost { reason } => warn!(reason, "the model is lost"),
@@ -611,11 +366,8 @@ impl CallTask {
         debug!(detail, "why the call is over");
         let label = TenantKind { tenant: self.label.tenant.clone(), kind: reason.kind() };
         self.gateway.metrics.calls_ended.get_or_create(&label).inc();
-        self.gateway.rollouts.answered(&self.answering, self.events);
+        self.tenant.finish(reason);
         self.gateway.calls.note_ended(self.info.call_id.clone());
-        if let Some(recording) = self.recording.take() {
-            recording.finish(reason);
-        }
         // The tenant's last HTTP requests may finish; each has its own deadline.
         let requests_in_flight =
             async { while self.requests_in_flight.join_next().await.is_some() {} };
@@ -628,6 +380,10 @@ impl CallTask {
         };
         tokio::join!(requests_in_flight, carrier);
     }
+}
+
+pub(super) fn farewell(code: u16, reason: &'static str) -> Message {
+    Message::Close(Some(CloseFrame { code, reason: reason.into() }))
 }
 
 fn call_info(pending: &PendingCall, start: &Start) -> CallInfo {
@@ -656,15 +412,6 @@ fn call_info(pending: &PendingCall, start: &Start) -> CallInfo {
     }
 }
 
-fn as_call_fault(fault: &Fault) -> TenantFault {
-    match fault {
-        Fault::OverBudget { .. } => TenantFault::OverTime,
-        Fault::Memory { .. } => TenantFault::OverMemory,
-        Fault::BadAnswer(why) => TenantFault::Contract(why.to_string()),
-        other => TenantFault::Trapped(other.to_string()),
-    }
-}
-
 /// Bytes of 20 ms in a format that [`Call::new`] took.
 fn frame_bytes(format: AudioFormat) -> usize {
     let per_sample = match format.encoding {
@@ -672,12 +419,6 @@ fn frame_bytes(format: AudioFormat) -> usize {
         Encoding::Pcm16 => 2,
     };
     (format.sample_rate as usize / 50 * per_sample * usize::from(format.channels)).max(1)
-}
-
-/// What a guest's wall clock shows as the call begins. A clock before 1970 shows 1970.
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A note by the name it is counted under.

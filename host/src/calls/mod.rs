@@ -1,3 +1,5 @@
 //! One call's life, from its stream's first message to its last.
 
-pub(crate) mod call_task;
+mod call_task;
+pub(crate) mod stream;
+mod tenant_leg;

@@ -15,19 +15,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use cordboard_tenant::Deployment;
 use cordboard_wire::twilio::{
-    self, CallDirection, ConnectStream, Rejection, StreamEvent, StreamStatus, Transport, Webhook,
-    WebhookError,
+    self, CallDirection, ConnectStream, Rejection, StreamEvent, StreamStatus, Webhook, WebhookError,
 };
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use crate::calls::call_task;
+use crate::calls::stream as calls;
 use crate::config::PublicUrl;
 use crate::gateway::Gateway;
 use crate::logging::OUTSIDE;
 use crate::model::Connecting;
 use crate::shared::admissions::{Admission, Full, PendingCall};
 use crate::shared::expiring_map::StreamToken;
+use crate::twilio::stream_paths::StreamPaths;
 
 /// Twilio's forms are a few hundred bytes; StirPassport and CallToken may add some kilobytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -164,47 +164,6 @@ fn promise(
     xml(twiml)
 }
 
-/// Promises a further stream to a live call that leaves its present one to press keys.
-///
-/// None without a configured origin (only a host that checks no signatures has none) or without room.
-#[must_use]
-pub(crate) fn promise_return(gateway: &Gateway, call_sid: &str) -> Option<StreamPaths> {
-    let paths = StreamPaths::new(gateway.origin.as_ref()?, &StreamToken::draw().ok()?);
-    let admission = Admission::Return { call_sid: call_sid.to_owned() };
-    gateway.admissions.admit(paths.token.clone(), admission).then_some(paths)
-}
-
-/// Where the carrier finds a stream's socket and what goes with it.
-pub(crate) struct StreamPaths {
-    token: StreamToken,
-    url: String,
-    status_callback: String,
-    action: String,
-}
-
-impl StreamPaths {
-    fn new(origin: &PublicUrl, token: &StreamToken) -> Self {
-        Self {
-            token: token.clone(),
-            url: origin.ws(&format!("/media/{}", token.as_str())),
-            status_callback: origin.http("/stream-status"),
-            action: origin.http("/after-stream"),
-        }
-    }
-
-    /// The TwiML verb for it, without parameters.
-    pub(crate) fn connect(&self) -> ConnectStream<'_> {
-        ConnectStream {
-            url: &self.url,
-            status_callback: Some(&self.status_callback),
-            action: Some(&self.action),
-            parameters: &[],
-            // An origin without TLS is refused by the configuration unless it is this machine.
-            transport: Transport::PlainAllowedForTests,
-        }
-    }
-}
-
 async fn stream(
     State(gateway): State<Arc<Gateway>>,
     Path(token): Path<String>,
@@ -231,7 +190,7 @@ async fn stream(
         .max_frame_size(STREAM_MESSAGE_BYTES_MAX)
         .write_buffer_size(0)
         .max_write_buffer_size(STREAM_WRITE_BYTES_MAX)
-        .on_upgrade(move |socket| call_task::run(gateway, socket, admission))
+        .on_upgrade(move |socket| calls::run(gateway, socket, admission))
 }
 
 async fn stream_status(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
