@@ -22,7 +22,7 @@ async fn a_log_that_nobody_reads_costs_no_call_a_frame_and_sigterm_still_ends_it
     served.leave_log_unread();
     let webhook = format!("http://{}/incoming-call", served.address);
     let carrier = carrier();
-    let client = reqwest::Client::new();
+    let client = plain_client();
     let strangers = tokio::spawn(unsigned_requests(client.clone(), webhook.clone()));
 
     // The first calls fill the log, the last one finds it full.
@@ -65,7 +65,7 @@ async fn sighup_reads_all_again_and_no_call_notices() {
     let address = listen(&line(&log, "answering calls").await);
     let admin = format!("http://{}/v1/calls", listen(&line(&log, "serving the admin API").await));
     let asked = async |token: &str| {
-        let asked = reqwest::Client::new().get(&admin).bearer_auth(token).send().await;
+        let asked = plain_client().get(&admin).bearer_auth(token).send().await;
         asked.expect("it answers").status().as_u16()
     };
     assert_eq!(asked("the-first-of-two-tokens").await, 200);
@@ -105,7 +105,7 @@ async fn unsigned_requests_have_one_line() {
     let arguments = ["serve", "--log-format", "json", "--log-file", &log];
     let mut served = Served::spawn(gateway(&arguments, &model, place.path()));
     let address = listen(&line(&log, "answering calls").await);
-    let client = reqwest::Client::new();
+    let client = plain_client();
 
     for _ in 0..500 {
         refused(&client, &format!("http://{address}/incoming-call")).await;
@@ -171,6 +171,10 @@ fn talk() -> CallPlan {
     CallPlan::new(greeted().wait(1500).converse(1).hang_up())
 }
 
+fn plain_client() -> reqwest::Client {
+    cordboard_sim::http::client().build().expect("a plain client builds")
+}
+
 async fn unsigned_requests(client: reqwest::Client, webhook: String) {
     loop {
         refused(&client, &webhook).await;
@@ -185,7 +189,8 @@ async fn refused(client: &reqwest::Client, webhook: &str) {
 /// One of the gateway's own figures; 0 before there is one.
 async fn figure(served: &Served, name: &str) -> u64 {
     let url = format!("http://{}/metrics", served.address);
-    let text = reqwest::get(url).await.expect("it answers").text().await.expect("it is text");
+    let text =
+        plain_client().get(url).send().await.expect("it answers").text().await.expect("it is text");
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
