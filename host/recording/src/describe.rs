@@ -2,7 +2,7 @@
 
 use cordboard_call::contract::{Action, AudioFormat, Encoding, Event, HangUpWhen, Heard};
 
-use crate::compare::AudioFormats;
+use crate::AudioFormats;
 
 /// The action in one line.
 #[must_use]

@@ -44,7 +44,7 @@ pub enum Entry<'a> {
         answer: Result<Result<(), String>, Failure>,
     },
     /// From here on its answers are the call's, and no other instance's.
-    Seated {
+    Activated {
         /// Which instance.
         instance: u64,
     },
@@ -199,7 +199,7 @@ impl Entry<'_> {
         match self {
             Self::Started { instance, .. }
             | Self::Loaded { instance, .. }
-            | Self::Seated { instance }
+            | Self::Activated { instance }
             | Self::Asked { instance, .. }
             | Self::Answered { instance, .. }
             | Self::Saved { instance, .. } => *instance,
@@ -213,7 +213,7 @@ impl Entry<'_> {
             Self::Loaded { now, .. } | Self::Asked { now, .. } | Self::Saved { now, .. } => {
                 Some(*now)
             }
-            Self::Started { .. } | Self::Seated { .. } | Self::Answered { .. } => None,
+            Self::Started { .. } | Self::Activated { .. } | Self::Answered { .. } => None,
         }
     }
 }

@@ -94,7 +94,7 @@ pub fn instance_traces<'a>(entries: &'a [Entry<'a>]) -> Vec<InstanceTrace<'a>> {
         let trace = latest.get(&entry.instance()).and_then(|&at| traces.get_mut(at));
         let Some(trace) = trace else { continue };
         match entry {
-            Entry::Started { .. } | Entry::Seated { .. } => {}
+            Entry::Started { .. } | Entry::Activated { .. } => {}
             Entry::Loaded { now, info, state, answer, .. } => {
                 trace.steps.push(Step::Loaded { now: *now, info, state, answer });
             }
@@ -120,16 +120,16 @@ pub fn turns<'a>(entries: &'a [Entry<'a>]) -> Vec<Turn<'a>> {
     let mut turns = Vec::new();
     let mut starts: HashMap<u64, Start<'a>> = HashMap::new();
     let mut asked: HashMap<u64, (Millis, &'a Event)> = HashMap::new();
-    let mut seated = None;
+    let mut answering = None;
     for entry in entries {
         let instance = entry.instance();
         match entry {
             Entry::Started { .. } => starts.extend(start(entry).map(|it| (instance, it))),
-            Entry::Seated { .. } => seated = Some(instance),
+            Entry::Activated { .. } => answering = Some(instance),
             Entry::Asked { now, event, .. } => {
                 asked.insert(instance, (*now, event));
             }
-            Entry::Answered { answer: Ok(actions), .. } if seated == Some(instance) => {
+            Entry::Answered { answer: Ok(actions), .. } if answering == Some(instance) => {
                 if let Some((now, event)) = asked.remove(&instance)
                     && let Some(&by) = starts.get(&instance)
                 {

@@ -14,6 +14,7 @@
 //!
 //! The file's layout, byte by byte, is in this crate's README.
 
+mod audio_formats;
 mod chunks;
 pub mod compare;
 pub mod describe;
@@ -25,6 +26,7 @@ mod redaction;
 mod timeline;
 mod transcript;
 
+pub use audio_formats::AudioFormats;
 pub use chunks::{CHUNK_BYTES_MAX, CHUNK_MS, Chunk, Chunks, pack_end};
 pub use entry::{Bounds, Bytes, End, Entry, Failure, Why};
 pub use hearing::{Hearing, Item};

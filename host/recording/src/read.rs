@@ -249,7 +249,7 @@ mod tests {
         };
         let play = Play { item: "i".into(), audio: vec![2; 20], last: true };
         let entries = [
-            Entry::Seated { instance: 3 },
+            Entry::Activated { instance: 3 },
             Entry::Asked { instance: 0, now: 300, event: Cow::Owned(Event::ModelAudio(audio)) },
             Entry::Answered {
                 instance: 0,

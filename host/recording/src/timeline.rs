@@ -3,7 +3,7 @@
 use cordboard_call::contract::{Action, Event, Millis};
 use serde::Serialize;
 
-use crate::compare::AudioFormats;
+use crate::AudioFormats;
 use crate::describe;
 use crate::entry::{Bytes, Entry};
 
@@ -16,7 +16,7 @@ pub struct Moment {
     pub instance: u64,
     /// Whether the instance's answers were carried out at that time.
     pub counts: bool,
-    /// `event`, `action`, `failure`, or what was done with the instance: `start`, `seat`, `load`, `save`.
+    /// `event`, `action`, `failure`, or what was done with the instance: `start`, `activate`, `load`, `save`.
     pub what: &'static str,
     /// The event's or action's name as in `wit/tenant.wit`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,14 +35,14 @@ impl Moment {
 
 /// The lines of a recording, in its order.
 pub fn timeline<'a>(entries: &'a [Entry<'a>]) -> impl Iterator<Item = Moment> + 'a {
-    let (mut now, mut seated, mut formats) = (0, None, AudioFormats::TELEPHONE);
+    let (mut now, mut answering, mut formats) = (0, None, AudioFormats::TELEPHONE);
     entries.iter().flat_map(move |entry| {
         let instance = entry.instance();
         now = entry.now().unwrap_or(now);
-        if let Entry::Seated { .. } = entry {
-            seated = Some(instance);
+        if let Entry::Activated { .. } = entry {
+            answering = Some(instance);
         }
-        let counts = seated == Some(instance);
+        let counts = answering == Some(instance);
         let moment = |what, kind, text| Moment { at_ms: now, instance, counts, what, kind, text };
         match entry {
             Entry::Started { version, component, failure, .. } => {
@@ -51,7 +51,9 @@ pub fn timeline<'a>(entries: &'a [Entry<'a>]) -> impl Iterator<Item = Moment> + 
                     failure.as_ref().map(|it| format!(", failed: {it}")).unwrap_or_default();
                 vec![moment("start", None, format!("{version}, component {digest}{failed}"))]
             }
-            Entry::Seated { .. } => vec![moment("seat", None, "its answers count now".to_owned())],
+            Entry::Activated { .. } => {
+                vec![moment("activate", None, "its answers count now".to_owned())]
+            }
             Entry::Loaded { info, state, answer, .. } => {
                 formats = AudioFormats::new(info.format);
                 let came = match answer {

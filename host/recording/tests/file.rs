@@ -152,7 +152,7 @@ fn entries(ms: u64) -> Vec<Entry<'static>> {
 fn timed(ms: u64) -> Vec<(u64, Entry<'static>)> {
     let mut entries = vec![
         (0, started()),
-        (0, Entry::Seated { instance: 0 }),
+        (0, Entry::Activated { instance: 0 }),
         (0, asked(0, Event::Started(info()))),
         (0, Entry::Answered { instance: 0, answer: Ok(Cow::Owned(Vec::new())) }),
     ];

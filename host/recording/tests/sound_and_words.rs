@@ -64,7 +64,7 @@ fn only_answers_that_counted_are_heard() {
     call.ask(0, 20, Event::Timer(2));
     let failure = Failure { kind: "trap".into(), message: "it trapped".into() };
     call.entries.push(Entry::Answered { instance: 0, answer: Err(failure) });
-    call.entries.push(Entry::Seated { instance: 1 });
+    call.entries.push(Entry::Activated { instance: 1 });
     call.ask(1, 20, Event::Timer(2));
     call.answer(1, vec![play("b", 160)]);
 
@@ -123,7 +123,7 @@ fn a_timeline_has_a_line_for_everything() {
         lines,
         [
             "0 start v1, component 010101010101",
-            "0 seat its answers count now",
+            "0 activate its answers count now",
             "0 event started CA1 as v1",
             "20 event caller-audio: 20 ms, 160 bytes",
             "20 action model-audio: 20 ms, 960 bytes",
@@ -141,7 +141,7 @@ struct Call {
 
 impl Call {
     fn new() -> Self {
-        let mut call = Self { entries: vec![started(0), Entry::Seated { instance: 0 }] };
+        let mut call = Self { entries: vec![started(0), Entry::Activated { instance: 0 }] };
         call.ask(0, 0, Event::Started(info()));
         call.answer(0, Vec::new());
         call

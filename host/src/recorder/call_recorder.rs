@@ -131,8 +131,8 @@ impl Observer for CallRecorder {
         self.note(None, &entry);
     }
 
-    fn seated(&self, instance: u64) {
-        self.note(None, &Entry::Seated { instance });
+    fn activated(&self, instance: u64) {
+        self.note(None, &Entry::Activated { instance });
     }
 
     fn asked(&self, instance: u64, now: Millis, event: &Event) {

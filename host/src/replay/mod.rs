@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cordboard_call::contract::{Action, Event, Millis};
-use cordboard_recording::compare::{AudioFormats, Comparison, compare};
+use cordboard_recording::AudioFormats;
+use cordboard_recording::compare::{Comparison, compare};
 use cordboard_recording::{
     Bounds, Bytes, Failure, InstanceTrace, Recording, Redaction, Start, Step, describe,
     instance_traces, turns,

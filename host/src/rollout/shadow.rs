@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cordboard_call::contract::{Action, CallInfo, Event, Millis};
-use cordboard_recording::compare::{AudioFormats, compare};
+use cordboard_recording::AudioFormats;
+use cordboard_recording::compare::compare;
 use cordboard_tenant::{
     CallInstanceFactory, InstanceFactory as _, SupervisedInstance as _, Version,
 };

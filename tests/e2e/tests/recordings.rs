@@ -107,8 +107,9 @@ async fn a_call_whose_version_was_swapped_in_mid_sentence_replays_identical() {
     let loaded =
         |trace: &&cordboard_recording::InstanceTrace| matches!(trace.steps[0], Step::Loaded { .. });
     assert_eq!(traces.iter().filter(loaded).count(), 2);
-    let seats = recording.entries.iter().filter(|entry| matches!(entry, Entry::Seated { .. }));
-    assert_eq!(seats.count(), 3);
+    let activated =
+        recording.entries.iter().filter(|entry| matches!(entry, Entry::Activated { .. }));
+    assert_eq!(activated.count(), 3);
     let mut components =
         Components::new(Some(tenants.path().to_owned())).expect("an engine starts");
     let replay = replay::again(&recording, &mut components).await.expect("both are stored");

@@ -1,7 +1,8 @@
 //! Whether two plays of one conversation came out the same.
 
 use cordboard_call::contract::{AudioFormat, Encoding};
-use cordboard_recording::compare::{AudioFormats, compare};
+use cordboard_recording::AudioFormats;
+use cordboard_recording::compare::compare;
 
 use super::failed;
 use crate::driver::Asked;

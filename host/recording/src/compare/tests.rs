@@ -1,3 +1,4 @@
+use cordboard_call::contract::Encoding;
 use cordboard_call::contract::{Play, Publication, Timer};
 
 use super::*;

@@ -23,7 +23,7 @@ pub trait Observer: Send + Sync {
         outcome: Result<(), &Fault>,
     );
     /// From here on this instance's answers are carried out, and no other's.
-    fn seated(&self, instance: u64);
+    fn activated(&self, instance: u64);
     /// An instance is about to be told an event.
     fn asked(&self, instance: u64, now: Millis, event: &Event);
     /// It answered the event it was told last.
@@ -82,7 +82,7 @@ impl Observed {
 impl SupervisedInstance for Observed {
     fn activate(&mut self) {
         if let Some(Watch { observer, number }) = &self.watch {
-            observer.seated(*number);
+            observer.activated(*number);
         }
     }
 
