@@ -109,13 +109,13 @@ pub(super) async fn deploy(
         let message = "`running` goes with `then=activate`: nobody moves to what is not active";
         return Err(Problem::bad_request(message));
     }
-    let _place =
-        admin.uploads.acquire().await.map_err(|_| Problem::ours("the gateway is closing"))?;
+    let permit = admin.uploads.permit(&tenant).await?;
     // Read only now, so that waiting uploads wait outside of this process's memory.
     let body = tokio::time::timeout(UPLOAD_WITHIN, Bytes::from_request(request, &())).await;
     let body: Body = body.map_err(|_| {
-        let message =
-            format!("the upload took longer than {UPLOAD_WITHIN:?}; others wait for its place");
+        let message = format!(
+            "the upload took longer than {UPLOAD_WITHIN:?}; the tenant's next one waits for it"
+        );
         Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", message)
     })?;
     let component = taken(body, COMPONENT_BYTES_MAX)?;
@@ -128,6 +128,9 @@ pub(super) async fn deploy(
     let (gateway, by) = (Arc::clone(&admin.gateway), operator.who.clone());
     let force = if query.force { Force::Yes } else { Force::No };
     let work = async move {
+        // Kept to the end, even if the one who asked hangs up: until then the component is in
+        // memory.
+        let _permit = permit;
         let began = Instant::now();
         let deployed = Deployed::store(&deployment, component, by, query.note).await?;
         let Deployed { staged, has_handover, compiled_in, rehearsed } = deployed;
@@ -165,7 +168,8 @@ pub(super) async fn deploy(
     admin.audited(&operator, &tenant, "deploy", details, work).await
 }
 
-/// For a whole component to arrive. Two uploads at once are taken, so a slow one is in everybody's way.
+/// For a whole component to arrive. Its tenant has no other upload meanwhile, and all tenants
+/// together have few.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(120);
 
 /// What came of putting a component in the store.

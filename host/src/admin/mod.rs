@@ -16,7 +16,8 @@ mod shadow;
 mod tests;
 mod watch;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use axum::body::Bytes;
@@ -31,7 +32,7 @@ use cordboard_tenant::Deployment;
 use cordboard_tenant::version_store::limits::COMPONENT_BYTES_MAX;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::audit::Audit;
 use crate::config::AdminToken;
@@ -47,12 +48,47 @@ pub struct Admin {
     gateway: Arc<Gateway>,
     tokens: Renewable<Tokens>,
     audit: Arc<Audit>,
-    /// Uploads in memory at once; the next one waits with its bytes still on the wire.
-    uploads: Semaphore,
+    uploads: Uploads,
 }
 
-/// Two: one being compiled, one coming in.
-const UPLOADS_MAX: usize = 2;
+/// Uploads in memory at once; the next one waits with its bytes still on the wire.
+///
+/// **A tenant has one at a time**, so one that sends slowly, or often, is in nobody's way but its
+/// own.
+struct Uploads {
+    all: Arc<Semaphore>,
+    /// As many as there are tenants.
+    of_tenant: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+/// The right to have one upload in memory.
+struct UploadPermit {
+    _of_tenant: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+/// Uploads of all tenants in memory at once. Eight: of the largest components they take 256 MiB.
+const UPLOADS_MAX: usize = 8;
+
+impl Uploads {
+    fn new() -> Self {
+        Self { all: Arc::new(Semaphore::new(UPLOADS_MAX)), of_tenant: Mutex::default() }
+    }
+
+    /// Waits first for the tenant's other upload, then for other tenants'.
+    async fn permit(&self, tenant: &str) -> Result<UploadPermit, Problem> {
+        let of_tenant = {
+            // A panic while it was held can only have left a semaphore too few.
+            let mut all = self.of_tenant.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(tenant.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))))
+        };
+        let closing = |_| Problem::ours("the gateway is closing");
+        Ok(UploadPermit {
+            _of_tenant: of_tenant.acquire_owned().await.map_err(closing)?,
+            _of_all: Arc::clone(&self.all).acquire_owned().await.map_err(closing)?,
+        })
+    }
+}
 
 /// Bytes of a request that is no upload, an operator's command to a call among them: as long as a tenant's
 /// settings may be.
@@ -71,7 +107,7 @@ impl Admin {
         Ok(Arc::new(Self {
             tokens: Renewable::new(Tokens::new(&gateway.config.admin.tokens)),
             audit,
-            uploads: Semaphore::new(UPLOADS_MAX),
+            uploads: Uploads::new(),
             gateway,
         }))
     }
@@ -221,4 +257,24 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Problem::ours("the gateway failed at it; see its log"))
+}
+
+#[cfg(test)]
+mod upload_tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_tenants_uploads_are_not_in_anothers_way() {
+        let uploads = Uploads::new();
+        let half_sent = uploads.permit("a").await.unwrap();
+        let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(uploads.permit("a"))).collect();
+        assert!(waiting.iter_mut().all(|it| it.now_or_never().is_none()));
+
+        assert!(uploads.permit("b").now_or_never().is_some(), "b waits for a");
+        drop(half_sent);
+        let served = waiting.iter_mut().filter_map(|it| it.now_or_never()).count();
+        assert_eq!(served, 20, "each of a's was taken after the other");
+    }
 }
