@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use cordboard_call::contract::{CallInfo, Publication};
 use cordboard_tenant::{
-    CompileLimits, CompiledCache, Engine, EngineConfig, TenantDirectory, VersionBuilder,
+    CompileLimits, CompiledCache, Compiler, Engine, EngineConfig, TenantDirectory, VersionBuilder,
 };
 use cordboard_wire::twilio::SigningKey;
 
@@ -80,7 +80,12 @@ impl Gateway {
         };
         // One that answers, one that takes over or recovers, and one that listens.
         let instances = u32::try_from(config.calls.max.saturating_mul(3)).unwrap_or(u32::MAX);
-        let engine = Engine::new(&EngineConfig { instances_max: instances })?;
+        let compiler = if config.compile.in_process {
+            Compiler::InThisProcess
+        } else {
+            Compiler::Child(config.compile.process.clone())
+        };
+        let engine = Engine::with_compiler(&EngineConfig { instances_max: instances }, compiler)?;
         for advice in engine.advice() {
             tracing::warn!("{advice}");
         }
@@ -192,11 +197,13 @@ async fn open_tenants(
     let dir = config.tenants_dir.is_dir().then(|| config.tenants_dir.clone());
     let calls = u32::try_from(config.calls.max_per_tenant).unwrap_or(u32::MAX);
     let engine = engine.clone();
+    let limits =
+        CompileLimits { compile_deadline: config.compile.wall, ..CompileLimits::default() };
     let opened = tokio::task::spawn_blocking(move || {
         let cache = dir.as_deref().and_then(|dir| CompiledCache::open_or_warn(&dir.join(".cache")));
         let builder = VersionBuilder {
             engine,
-            limits: CompileLimits::default(),
+            limits,
             cache,
             default_component: Cow::Borrowed(DEFAULT_TENANT),
             default_settings: settings,

@@ -91,6 +91,17 @@ impl From<VetError> for Problem {
             VetError::TooGreedy { .. } => "too-greedy",
             VetError::DoesNotCompile(_) => "does-not-compile",
             VetError::CompileTimeout(_) => "compile-timeout",
+            VetError::CompileCpu(_) => "compile-cpu",
+            VetError::CompileMemory { .. } => "compile-memory",
+            VetError::CompiledTooBig { .. } => "compiled-too-big",
+            VetError::CompilerFailed(_) => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                return Self::new(status, "compiler-failed", error.to_string());
+            }
+            VetError::TooManyWaiting(_) => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                return Self::new(status, "too-many-waiting", error.to_string());
+            }
             VetError::CompilerBusy(_) => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 return Self::new(status, "compiler-busy", error.to_string());

@@ -13,7 +13,7 @@ mod recordings;
 mod run_wasm;
 mod test_tenant;
 
-use crate::config::{Config, Problems, Sources};
+use crate::config::{COMPILE_WORKER, Config, Problems, Sources};
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::logging::{self, LogFormat};
@@ -53,6 +53,12 @@ enum Command {
     Test(TestArgs),
     /// Run a guest's test suite inside wasm: the runner of `cargo test --target wasm32-wasip2`
     RunWasm(RunWasmArgs),
+    /// Compile a component from standard input to standard output, for `serve`
+    #[command(name = COMPILE_WORKER, hide = true)]
+    CompileWorker {
+        /// What it may use
+        bounds: Vec<std::ffi::OsString>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -114,6 +120,7 @@ impl Cli {
                 start_logging(from_environment("error"), std::io::stderr);
                 on_runtime(crate::cli::test_tenant::run(args))
             }
+            Command::CompileWorker { bounds } => cordboard_tenant::compile_worker(&bounds),
             Command::New(args) => report(crate::new::run(&args)),
             Command::RunWasm(args) => {
                 crate::cli::run_wasm::run(&args).unwrap_or_else(|error| failed(&error))
@@ -138,6 +145,7 @@ impl ServeArgs {
         let mut config = Config::load(&Sources::from_process(self.config.as_deref()))?;
         config.log_format = self.log_format.unwrap_or(config.log_format);
         config.log_file = self.log_file.clone().or(config.log_file);
+        config.compile.in_process = false;
         Ok(config)
     }
 }

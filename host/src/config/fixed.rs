@@ -19,6 +19,7 @@ impl Config {
             voice,
             calls,
             recording,
+            compile,
             admin: Admin { listen: admin_listen, tokens },
             secrets: _,
             warnings: _,
@@ -33,6 +34,7 @@ impl Config {
             ("model.voice", *voice != new.voice),
             ("calls", *calls != new.calls),
             ("recording", *recording != new.recording),
+            ("compile", *compile != new.compile),
             ("admin.listen", *admin_listen != new.admin.listen),
             // Without any the admin API has no port, which is not opened later.
             ("admin.token", tokens.is_empty() && !new.admin.tokens.is_empty()),

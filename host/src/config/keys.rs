@@ -87,6 +87,15 @@ keys! {
     RECORDING_CALL_MIB "recording.call_mib" "CORDBOARD_RECORDING_CALL_MIB"
         "MiB of one call's recording, 1 to 1024"
 
+    COMPILE_MEMORY_MIB "compile.memory_mib" "CORDBOARD_COMPILE_MEMORY_MIB"
+        "MiB of memory that compiling one component may take, 64 to 1048576"
+    COMPILE_CPU "compile.cpu_s" "CORDBOARD_COMPILE_CPU_S"
+        "seconds of processor time from 1 to 3600"
+    COMPILE_WALL "compile.wall_s" "CORDBOARD_COMPILE_WALL_S"
+        "seconds from 1 to 3600"
+    COMPILE_AT_ONCE "compile.at_once" "CORDBOARD_COMPILE_AT_ONCE"
+        "how many components of different tenants are compiled at once, 1 to 64"
+
     ADMIN_LISTEN "admin.listen" "CORDBOARD_ADMIN_LISTEN"
         "an address with a port that callers do not reach, for example 127.0.0.1:8081"
     ADMIN_TOKEN "admin.token" "CORDBOARD_ADMIN_TOKEN"

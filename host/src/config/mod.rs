@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use cordboard_tenant::{CompileLimits, CompilerProcess};
 use cordboard_wire::openai::{self, Dialect};
 use url::{Host, Url};
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub calls: Calls,
     /// Where recordings go, and how many are kept.
     pub recording: Recording,
+    /// What compiling a tenant's component may cost.
+    pub compile: Compile,
     /// The operators' own interface.
     pub admin: Admin,
     /// The operator's secrets for tenants' HTTP requests, by name.
@@ -110,6 +113,18 @@ pub struct Recording {
     pub total_bytes_max: u64,
     /// Size of one, in bytes; beyond it the rest of the call is not recorded.
     pub call_bytes_max: u64,
+}
+
+/// What compiling a tenant's component may cost, and who does it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compile {
+    /// The program and its bounds on memory and processor time.
+    pub process: CompilerProcess,
+    /// Wall time of one compilation.
+    pub wall: Duration,
+    /// Whether the process is used. `cordboard` does; a program that embeds the gateway says so
+    /// once `process` names a program that compiles, and compiles on threads of its own until then.
+    pub in_process: bool,
 }
 
 /// Who may deploy and look after calls, and where they ask.
@@ -263,6 +278,7 @@ impl Reader<'_> {
             voice: self.text(&keys::MODEL_VOICE),
             calls: self.calls(),
             recording: self.recording(),
+            compile: self.compile(),
             admin: self.admin(),
             secrets: self.secrets(),
             warnings: Vec::new(),
@@ -388,6 +404,25 @@ impl Reader<'_> {
             drain_deadline: self
                 .number(&keys::DRAIN_DEADLINE, 0, 86_400)
                 .map_or(DRAIN_DEADLINE, seconds),
+        }
+    }
+
+    fn compile(&mut self) -> Compile {
+        let seconds = |number: u64| Duration::from_secs(number);
+        let usual = CompilerProcess::this_program([COMPILE_WORKER]);
+        let memory = self.number(&keys::COMPILE_MEMORY_MIB, 64, 1 << 20).map(|mib| mib << 20);
+        let cpu = self.number(&keys::COMPILE_CPU, 1, 3_600).map(seconds);
+        let wall = self.number(&keys::COMPILE_WALL, 1, 3_600).map(seconds);
+        let at_once = self.number(&keys::COMPILE_AT_ONCE, 1, 64).map(|number| number as usize);
+        Compile {
+            wall: wall.unwrap_or(CompileLimits::default().compile_deadline),
+            in_process: true,
+            process: CompilerProcess {
+                memory_bytes: memory.unwrap_or(usual.memory_bytes),
+                cpu: cpu.unwrap_or(usual.cpu),
+                at_once: at_once.unwrap_or(usual.at_once),
+                ..usual
+            },
         }
     }
 
@@ -606,6 +641,8 @@ const ADMIN_PORT: u16 = 8081;
 const PORT: u16 = 8080;
 /// What the load test shows one core to carry with room to spare.
 const CALLS_MAX: u64 = 100;
+/// The command that makes this program a compiler.
+pub(crate) const COMPILE_WORKER: &str = "compile-worker";
 /// The carrier's own limit on a call.
 const CALL_LENGTH_MAX: Duration = Duration::from_secs(4 * 60 * 60);
 /// As long as a month's bill is talked about.

@@ -1,9 +1,7 @@
 //! A component that was vetted, compiled and type-checked: ready to answer calls.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, mpsc};
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
 
@@ -13,7 +11,7 @@ use crate::engine::Engine;
 use crate::limits::{CompileLimits, MEMORY_BYTES_CEILING, fixed};
 use crate::state::GuestState;
 use crate::version_store::Digest;
-use crate::vet::{self, VetError};
+use crate::vet::{self, VetError, shortened};
 
 /// A tenant's component, ready to be instantiated. Clones are cheap and the same component.
 #[derive(Clone)]
@@ -39,6 +37,19 @@ impl fmt::Debug for Component {
     }
 }
 
+/// A component that is to become ready.
+#[derive(Clone, Copy)]
+pub(crate) struct Preparation<'a> {
+    /// Whose it is: tenants take turns at the compiler.
+    pub(crate) tenant: &'a str,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) limits: &'a CompileLimits,
+    pub(crate) cache: Option<&'a CompiledCache>,
+}
+
+/// Whose a component is that no tenant asked for: all such take turns as one tenant does.
+const NOBODY: &str = "";
+
 impl Component {
     /// Vets and compiles a component, without a cache.
     ///
@@ -53,8 +64,7 @@ impl Component {
         bytes: &[u8],
         limits: &CompileLimits,
     ) -> Result<Self, VetError> {
-        vet::vet(bytes, limits)?;
-        Self::link(engine, Digest::of(bytes), compile(engine, bytes, limits)?, false)
+        Self::prepare(engine, &Preparation { tenant: NOBODY, bytes, limits, cache: None })
     }
 
     /// The same with a cache of compiled components: a known one is ready in well under a millisecond.
@@ -70,13 +80,26 @@ impl Component {
         limits: &CompileLimits,
         cache: &CompiledCache,
     ) -> Result<Self, VetError> {
+        Self::prepare(engine, &Preparation { tenant: NOBODY, bytes, limits, cache: Some(cache) })
+    }
+
+    /// Vets a tenant's component, and compiles it in the tenant's turn unless the cache has it.
+    pub(crate) fn prepare(engine: &Engine, asked: &Preparation<'_>) -> Result<Self, VetError> {
+        let Preparation { tenant, bytes, limits, cache } = *asked;
         vet::vet(bytes, limits)?;
         let digest = Digest::of(bytes);
-        if let Some(compiled) = cache.get(engine, &digest) {
+        if let Some(compiled) = cache.and_then(|cache| cache.get(engine, &digest)) {
             return Self::link(engine, digest, compiled, true);
         }
-        let compiled = compile(engine, bytes, limits)?;
-        cache.put(engine, &digest, &compiled);
+        let artefact = engine.compiler().compile(engine, tenant, bytes, limits)?;
+        let compiled = artefact.load(engine.wasm()).map_err(|e| {
+            VetError::CompilerFailed(format!("what it made does not fit this program: {e:#}"))
+        })?;
+        if let Some(cache) = cache {
+            cache.put(engine, &digest, &artefact);
+        }
+        // As large as the code itself, and not needed for what may yet take a while.
+        drop(artefact);
         Self::link(engine, digest, compiled, false)
     }
 
@@ -111,7 +134,7 @@ impl Component {
         compiled: wasmtime::component::Component,
         from_cache: bool,
     ) -> Result<Self, VetError> {
-        let wrong = |e: wasmtime::Error| VetError::WrongTypes(format!("{e:#}"));
+        let wrong = |e: wasmtime::Error| VetError::WrongTypes(shortened(&format!("{e:#}")));
         vet_needs(&compiled)?;
         let pre = engine.linker().instantiate_pre(&compiled).map_err(wrong)?;
         let handler = handler::GuestIndices::new(&pre).map_err(wrong)?;
@@ -125,73 +148,6 @@ impl Component {
         let engine = engine.clone();
         let inner = Inner { engine, pre, handler, handover, digest, from_cache };
         Ok(Self { inner: Arc::new(inner) })
-    }
-}
-
-/// Compiles on threads of its own, so that the deadline holds and running calls come first.
-///
-/// Cranelift cannot be stopped: a compilation that is given up runs to its end in the background, and
-/// until then the next one waits, for which it is not blamed: its own time begins with its turn. The bound on a component's size
-/// bounds that too.
-fn compile(
-    engine: &Engine,
-    bytes: &[u8],
-    limits: &CompileLimits,
-) -> Result<wasmtime::component::Component, VetError> {
-    let (sender, compiled) = mpsc::sync_channel(1);
-    let (my_turn, turn_came) = mpsc::sync_channel(1);
-    let (wasm, turn, bytes) = (engine.wasm().clone(), engine.compiling(), bytes.to_vec());
-    thread::Builder::new()
-        .name("cordboard-compile".into())
-        .spawn(move || {
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            if my_turn.send(()).is_err() {
-                // Whoever asked has stopped waiting.
-                return;
-            }
-            let compiled =
-                at_low_priority(|| wasmtime::component::Component::from_binary(&wasm, &bytes));
-            // Nobody listens any more when the deadline has passed.
-            let _ = sender.send(compiled);
-        })
-        .map_err(|e| VetError::DoesNotCompile(format!("no thread to compile on: {e}")))?;
-    turn_came.recv_timeout(TURN_WITHIN).map_err(|_| VetError::CompilerBusy(TURN_WITHIN))?;
-    match compiled.recv_timeout(limits.compile_deadline) {
-        Ok(Ok(component)) => Ok(component),
-        Ok(Err(e)) => Err(VetError::DoesNotCompile(format!("{e:#}"))),
-        Err(mpsc::RecvTimeoutError::Timeout) => {
-            Err(VetError::CompileTimeout(limits.compile_deadline))
-        }
-        Err(mpsc::RecvTimeoutError::Disconnected) => {
-            Err(VetError::DoesNotCompile("the compiler panicked".into()))
-        }
-    }
-}
-
-/// How long a component waits for those that are compiled before it: one that takes its whole deadline.
-const TURN_WITHIN: Duration = Duration::from_secs(240);
-
-/// How much the compiler's threads give way to those of the calls: with equal claims the kernel lets them have
-/// about a tenth of a core.
-const COMPILER_NICENESS: i32 = 10;
-
-/// Runs the compiler on a pool of threads that the scheduler prefers all others to. Without one, for want of threads
-/// or of the right to say so, it competes with the calls, which is slower for them and no reason to deploy nothing.
-fn at_low_priority<T: Send>(compile: impl FnOnce() -> T + Send) -> T {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .thread_name(|nth| format!("cordboard-compile-{nth}"))
-        .start_handler(|_| {
-            if let Err(e) = rustix::process::nice(COMPILER_NICENESS) {
-                tracing::warn!("the compiler competes with calls: {e}");
-            }
-        })
-        .build();
-    match pool {
-        Ok(pool) => pool.install(compile),
-        Err(e) => {
-            tracing::warn!("the compiler competes with calls: {e}");
-            compile()
-        }
     }
 }
 

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::component::Component;
+use crate::component::{Component, Preparation};
 use crate::cpu_quota::CpuQuota;
 use crate::rehearsal::Flaw;
 use crate::tenant_table::{
@@ -530,10 +530,8 @@ impl Deployment {
 
     fn compile(&self, component: &[u8]) -> Result<Component, VetError> {
         let VersionBuilder { engine, limits, cache, .. } = &*self.builder;
-        match cache {
-            Some(cache) => Component::load(engine, component, limits, cache),
-            None => Component::vet_and_compile(engine, component, limits),
-        }
+        let (tenant, cache) = (self.id().as_str(), cache.as_ref());
+        Component::prepare(engine, &Preparation { tenant, bytes: component, limits, cache })
     }
 
     fn version(

@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use wasmtime::component::Linker;
@@ -10,6 +10,7 @@ use wasmtime::{
     Config, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
 };
 
+use crate::compiler::{Compiler, Queued};
 use crate::limits::{MEMORY_BYTES_CEILING, fixed};
 use crate::state::GuestState;
 use crate::ticker::{Heartbeat, Ticker};
@@ -62,9 +63,7 @@ struct Inner {
     ticker: Arc<Ticker>,
     reaper: mpsc::Sender<Corpse>,
     counts_fuel: bool,
-    /// One compilation at a time: each already uses every core, and deployments can wait for one another.
-    /// A lock, because deployments come from anywhere and nothing is owned by it but the right to go on.
-    compiling: Arc<Mutex<()>>,
+    compiler: Queued,
 }
 
 /// What is left of an instance, on its way to be dropped.
@@ -77,13 +76,23 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Makes the engine, its pool, its ticker and its reaper.
+    /// Makes the engine, its pool, its ticker and its reaper. It compiles in this process.
     ///
     /// # Errors
     ///
     /// When the pool cannot be reserved or a thread cannot be started.
     pub fn new(config: &EngineConfig) -> Result<Self, EngineError> {
-        Self::make(config, false)
+        Self::make(config, Compiler::InThisProcess, false)
+    }
+
+    /// The same with a compiler of one's choice. One that does not work is no error but
+    /// [`advice`](Self::advice): what was compiled earlier answers calls all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::new`].
+    pub fn with_compiler(config: &EngineConfig, compiler: Compiler) -> Result<Self, EngineError> {
+        Self::make(config, compiler, false)
     }
 
     /// Makes an engine that counts what a guest does in fuel, about one unit for an instruction, and
@@ -94,19 +103,25 @@ impl Engine {
     ///
     /// As [`Engine::new`].
     pub fn counting_fuel(config: &EngineConfig) -> Result<Self, EngineError> {
-        Self::make(config, true)
+        Self::make(config, Compiler::InThisProcess, true)
     }
 
-    fn make(config: &EngineConfig, counts_fuel: bool) -> Result<Self, EngineError> {
+    fn make(
+        config: &EngineConfig,
+        compiler: Compiler,
+        counts_fuel: bool,
+    ) -> Result<Self, EngineError> {
         let instances = config.instances_max;
         let pool = |e: wasmtime::Error| EngineError::Pool { instances, reason: format!("{e:#}") };
-        let version = full_version().map_err(pool)?;
-        let wasm = wasmtime::Engine::new(&settings(instances, version, counts_fuel).map_err(pool)?)
-            .map_err(pool)?;
+        let mut settings = settings(counts_fuel).map_err(pool)?;
+        let room = InstanceAllocationStrategy::Pooling(self::pool(instances));
+        let wasm = wasmtime::Engine::new(settings.allocation_strategy(room)).map_err(pool)?;
         let linker = crate::wasi::linker(&wasm).map_err(pool)?;
         let compatibility = compatibility(&wasm);
         let ticker = Ticker::start(&wasm)?;
-        let advice = advice(instances, max_map_count());
+        let compiler = Queued::new(compiler);
+        let mut advice = advice(instances, max_map_count());
+        advice.extend(compiler.advice());
         let inner = Inner {
             wasm,
             linker,
@@ -115,7 +130,7 @@ impl Engine {
             ticker,
             reaper: reaper()?,
             counts_fuel,
-            compiling: Arc::default(),
+            compiler,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -148,8 +163,8 @@ impl Engine {
         &self.inner.compatibility
     }
 
-    pub(crate) fn compiling(&self) -> Arc<Mutex<()>> {
-        Arc::clone(&self.inner.compiling)
+    pub(crate) fn compiler(&self) -> &Queued {
+        &self.inner.compiler
     }
 
     /// Drops something on a thread of its own: giving 64 MiB back to the kernel takes longer than a call
@@ -160,8 +175,14 @@ impl Engine {
     }
 }
 
-/// Wasmtime's settings.
-fn settings(instances: u32, version: String, counts_fuel: bool) -> wasmtime::Result<Config> {
+/// An engine that compiles for the others and runs nothing: it sets no room aside, of which code
+/// does not depend.
+pub(crate) fn compile_only(counts_fuel: bool) -> wasmtime::Result<wasmtime::Engine> {
+    wasmtime::Engine::new(&settings(counts_fuel)?)
+}
+
+/// Wasmtime's settings, as far as compiled code depends on them.
+fn settings(counts_fuel: bool) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -175,8 +196,7 @@ fn settings(instances: u32, version: String, counts_fuel: bool) -> wasmtime::Res
         .consume_fuel(counts_fuel)
         .max_wasm_stack(fixed::WASM_STACK_BYTES)
         .async_stack_size(fixed::ASYNC_STACK_BYTES)
-        .module_version(ModuleVersionStrategy::Custom(version))?
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
+        .module_version(ModuleVersionStrategy::Custom(full_version()?))?;
     Ok(config)
 }
 
@@ -265,6 +285,16 @@ mod tests {
     fn enough_memory_maps_need_no_advice() {
         assert_eq!(advice(1_000, Some(65_530)), Vec::<String>::new());
         assert_eq!(advice(1_000, None), Vec::<String>::new(), "not every system has such a bound");
+    }
+
+    #[test]
+    fn what_compiles_elsewhere_compiles_for_this_engine() {
+        let engine = Engine::new(&EngineConfig { instances_max: 1 }).unwrap();
+        let counting = Engine::counting_fuel(&EngineConfig { instances_max: 1 }).unwrap();
+
+        let elsewhere = [false, true].map(|it| compatibility(&compile_only(it).unwrap()));
+
+        assert_eq!(elsewhere, [engine, counting].map(|it| it.compatibility().to_owned()));
     }
 
     #[test]

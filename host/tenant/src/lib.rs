@@ -16,6 +16,7 @@
 
 mod abi;
 mod cache;
+mod compiler;
 mod component;
 mod cpu_quota;
 mod deployment;
@@ -36,6 +37,7 @@ mod vet;
 mod wasi;
 
 pub use cache::CompiledCache;
+pub use compiler::{Compiler, CompilerProcess, compile_worker};
 pub use component::Component;
 pub use cpu_quota::CpuQuota;
 pub use deployment::{Deployment, DeploymentError, Status, TenantDirectory};

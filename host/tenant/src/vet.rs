@@ -73,7 +73,7 @@ pub enum VetError {
     /// The right names with the wrong types.
     #[error("the component's names are right, but not their types: {0}")]
     WrongTypes(String),
-    /// More memory, tables or core instances than an instance is given.
+    /// More memory, tables, core instances or names than a component is given.
     #[error("the component needs {needs}; {allowed} are allowed")]
     TooGreedy {
         /// What it needs, with the number.
@@ -85,10 +85,42 @@ pub enum VetError {
     #[error("the component does not compile: {0}")]
     DoesNotCompile(String),
     /// Compiling took too long.
-    #[error("compiling took longer than {0:?}: split or shrink the component")]
+    #[error(
+        "compiling took longer than {0:?} ([compile] wall_s of the gateway): split or shrink the \
+         component"
+    )]
     CompileTimeout(Duration),
+    /// Compiling took too much processor time.
+    #[error(
+        "compiling took more than {0:?} of processor time ([compile] cpu_s of the gateway): split \
+         or shrink the component"
+    )]
+    CompileCpu(Duration),
+    /// Compiling took too much memory.
+    #[error(
+        "compiling took more than {allowed_mib} MiB of memory ([compile] memory_mib of the gateway): \
+         split or shrink the component; very many or very large functions take most"
+    )]
+    CompileMemory {
+        /// The most it may take, in MiB.
+        allowed_mib: u64,
+    },
+    /// The compiled form is too big to be kept in the gateway.
+    #[error("compiled, the component has more than {allowed} bytes: split or shrink it")]
+    CompiledTooBig {
+        /// The most it may have, in bytes.
+        allowed: u64,
+    },
+    /// The compiler ended for a reason of its own.
+    #[error("the compiler failed: {0}. It may be none of the component's fault: try again")]
+    CompilerFailed(String),
+    /// The same tenant has too many components waiting.
+    #[error(
+        "{0} components of this tenant wait for the compiler already: try again when they are done"
+    )]
+    TooManyWaiting(usize),
     /// Another component was compiled all the while.
-    #[error("the compiler has been busy with another component for {0:?}: try again")]
+    #[error("the compiler has been busy with other components for {0:?}: try again")]
     CompilerBusy(Duration),
 }
 
@@ -136,18 +168,21 @@ fn names(bytes: &[u8]) -> Result<Names, VetError> {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                 return Err(VetError::CoreModule);
             }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                within(depth, DEPTH_MAX, "components in one another")?;
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    names.imports.push(import.map_err(malformed)?.name.name.to_owned());
+                    remember(&mut names.imports, import.map_err(malformed)?.name.name)?;
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
                     let export = export.map_err(malformed)?;
                     if export.kind == ComponentExternalKind::Instance {
-                        names.exports.push(export.name.name.to_owned());
+                        remember(&mut names.exports, export.name.name)?;
                     }
                 }
             }
@@ -155,6 +190,40 @@ fn names(bytes: &[u8]) -> Result<Names, VetError> {
         }
     }
     Ok(names)
+}
+
+// The bytes are a stranger's and the memory is the gateway's, so what grows with them has a bound.
+
+/// Imports of a component, and exports. A Python tenant has some 20 and 3.
+const NAMES_MAX: usize = 1_000;
+/// Bytes of one of these names. The longest of WASI has 42.
+const NAME_BYTES_MAX: usize = 512;
+/// Components and modules in one another. A Python tenant has 3; compositions of compositions have
+/// some more.
+const DEPTH_MAX: usize = 64;
+/// Names that are listed in a refusal.
+const NAMES_SHOWN_MAX: usize = 8;
+/// Words of a compiler's complaint, in bytes: they may quote the component.
+const WORDS_BYTES_MAX: usize = 2 << 10;
+
+fn remember(names: &mut Vec<String>, name: &str) -> Result<(), VetError> {
+    within(names.len() + 1, NAMES_MAX, "imports or exports")?;
+    within(name.len(), NAME_BYTES_MAX, "bytes for a name")?;
+    names.push(name.to_owned());
+    Ok(())
+}
+
+fn within(number: usize, allowed: usize, of_what: &str) -> Result<(), VetError> {
+    if number <= allowed {
+        return Ok(());
+    }
+    Err(VetError::TooGreedy { needs: format!("{number} {of_what}"), allowed })
+}
+
+/// The beginning of a complaint, as much as anybody would read.
+pub(crate) fn shortened(words: &str) -> String {
+    let end = words.floor_char_boundary(WORDS_BYTES_MAX);
+    if end < words.len() { format!("{}...", &words[..end]) } else { words.to_owned() }
 }
 
 fn vet_exports(exports: &[String]) -> Result<(), VetError> {
@@ -266,7 +335,10 @@ fn not_wasm_hint(bytes: &[u8]) -> &'static str {
 }
 
 fn listed(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    let shown = names.iter().take(NAMES_SHOWN_MAX).map(|name| format!("`{name}`"));
+    let rest = names.len().saturating_sub(NAMES_SHOWN_MAX);
+    let rest = (rest > 0).then(|| format!("{rest} more"));
+    shown.chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -334,6 +406,44 @@ mod tests {
             let error = vet_import(name).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(advice), "{error}");
         }
+    }
+
+    #[test]
+    fn what_a_component_may_have_the_gateway_remember_is_bounded() {
+        let exports = |count: usize, name: &str| {
+            let mut exports = Vec::new();
+            (0..count).try_for_each(|_| remember(&mut exports, name)).map(|()| exports)
+        };
+
+        assert!(matches!(exports(NAMES_MAX + 1, "a"), Err(VetError::TooGreedy { .. })));
+        let long = "a".repeat(NAME_BYTES_MAX + 1);
+        assert!(matches!(exports(1, &long), Err(VetError::TooGreedy { .. })));
+        let most = exports(NAMES_MAX, &"a".repeat(NAME_BYTES_MAX)).unwrap();
+        let refusal = vet_exports(&most).unwrap_err().to_string();
+        assert!(refusal.len() < 8_000 && refusal.contains("992 more"), "{refusal}");
+    }
+
+    #[test]
+    fn components_nested_without_end_are_refused() {
+        let mut nested = b"\0asm\x0d\0\x01\0".to_vec();
+        for _ in 0..10_000 {
+            let mut outer = b"\0asm\x0d\0\x01\0\x04".to_vec();
+            leb128(&mut outer, nested.len());
+            outer.extend(nested);
+            nested = outer;
+        }
+
+        let refusal = refusal(&nested);
+
+        assert!(refusal.contains("components in one another"), "{refusal}");
+    }
+
+    fn leb128(to: &mut Vec<u8>, mut number: usize) {
+        while number >= 0x80 {
+            to.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        to.push(number as u8);
     }
 
     #[test]
