@@ -5,6 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cordboard_misbehaving_guests::bombs::{empty_functions, nested_loops};
 use cordboard_misbehaving_guests::bytes;
 use cordboard_tenant::{
     CompileLimits, Compiler, CompilerProcess, Component, Engine, EngineConfig, VetError,
@@ -23,7 +24,7 @@ fn a_process_compiles_what_this_process_would() {
 #[test]
 fn a_component_whose_functions_take_too_much_memory_is_refused_and_leaves_no_trace() {
     let engine = engine(CompilerProcess { memory_bytes: 128 << 20, ..usual() });
-    let bomb = with_module(&bytes("echoes"), &empty_functions(300_000));
+    let bomb = empty_functions(300_000);
     let before = resident_bytes();
 
     let refusal = compile(&engine, &bomb).expect_err("it takes more than a gigabyte");
@@ -38,7 +39,7 @@ fn a_component_whose_functions_take_too_much_memory_is_refused_and_leaves_no_tra
 #[test]
 fn a_component_that_takes_too_much_processor_time_is_refused_with_the_bound_by_name() {
     let engine = engine(CompilerProcess { cpu: Duration::from_secs(1), ..usual() });
-    let bomb = with_module(&bytes("echoes"), &nested_loops(900, 4_000));
+    let bomb = nested_loops(900, 4_000);
 
     let refusal = compile(&engine, &bomb).expect_err("it takes minutes");
 
@@ -51,7 +52,7 @@ fn a_compilation_that_takes_too_long_is_killed() {
     // A bound of its own, by which to find the process among those of the other tests.
     let memory_bytes = (1 << 30) + 4_096;
     let engine = engine(CompilerProcess { memory_bytes, ..usual() });
-    let bomb = with_module(&bytes("echoes"), &nested_loops(900, 4_000));
+    let bomb = nested_loops(900, 4_000);
     let deadline = Duration::from_millis(200);
     let limits = CompileLimits { compile_deadline: deadline, ..CompileLimits::default() };
 
@@ -68,7 +69,7 @@ fn a_compiler_that_somebody_kills_is_an_error_and_nothing_else() {
     let mut process = usual();
     process.arguments.push("--".into());
     let engine = engine(process);
-    let bomb = with_module(&bytes("echoes"), &nested_loops(900, 4_000));
+    let bomb = nested_loops(900, 4_000);
 
     let refusal = thread::scope(|scope| {
         let compiling = scope.spawn(|| compile(&engine, &bomb));
@@ -111,59 +112,6 @@ fn engine(process: CompilerProcess) -> Engine {
 
 fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, VetError> {
     Component::vet_and_compile(engine, bytes, &CompileLimits::default())
-}
-
-/// A sound component with one core module more, which nobody instantiates and the compiler compiles
-/// all the same.
-fn with_module(component: &[u8], module: &[u8]) -> Vec<u8> {
-    [component, &section(1, module)].concat()
-}
-
-fn empty_functions(count: usize) -> Vec<u8> {
-    module(count, &[0, 0x0b])
-}
-
-/// One function of loops in one another that all use its locals.
-fn nested_loops(depth: usize, locals: usize) -> Vec<u8> {
-    let mut body = [vec![1], leb128(locals), vec![0x7f]].concat();
-    for nth in 0..depth {
-        // loop; local.get nth; local.set (the last less nth)
-        body.extend([0x03, 0x40, 0x20]);
-        body.extend(leb128(nth % locals));
-        body.push(0x21);
-        body.extend(leb128(locals - 1 - nth % locals));
-    }
-    for nth in 0..depth {
-        // local.get nth; br_if 0; end
-        body.push(0x20);
-        body.extend(leb128(locals - 1 - nth % locals));
-        body.extend([0x0d, 0, 0x0b]);
-    }
-    body.push(0x0b);
-    module(1, &body)
-}
-
-/// A core module with so many functions of this body.
-fn module(count: usize, body: &[u8]) -> Vec<u8> {
-    let one = [leb128(body.len()), body.to_vec()].concat();
-    let types = section(1, &[1, 0x60, 0, 0]);
-    let functions = section(3, &[leb128(count), vec![0; count]].concat());
-    let code = section(10, &[leb128(count), one.repeat(count)].concat());
-    [&b"\0asm\x01\0\0\0"[..], &types, &functions, &code].concat()
-}
-
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    [vec![id], leb128(content.len()), content.to_vec()].concat()
-}
-
-fn leb128(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
 }
 
 fn resident_bytes() -> usize {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequest as _, Path, Query, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use cordboard_tenant::version_store::limits::COMPONENT_BYTES_MAX;
@@ -14,12 +14,13 @@ use cordboard_tenant::version_store::{
     VersionName,
 };
 use cordboard_tenant::{Deployment, Digest, rehearse};
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::Operator;
 use super::problem::Problem;
-use super::{Admin, Answer, Body, blocking, read, taken};
+use super::{Admin, Answer, Body, blocking, read, too_large};
 use crate::gateway::Gateway;
 use crate::shared::directory::Migration;
 
@@ -111,14 +112,9 @@ pub(super) async fn deploy(
     }
     let permit = admin.uploads.permit(&tenant).await?;
     // Read only now, so that waiting uploads wait outside of this process's memory.
-    let body = tokio::time::timeout(UPLOAD_WITHIN, Bytes::from_request(request, &())).await;
-    let body: Body = body.map_err(|_| {
-        let message = format!(
-            "the upload took longer than {UPLOAD_WITHIN:?}; the tenant's next one waits for it"
-        );
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", message)
-    })?;
-    let component = taken(body, COMPONENT_BYTES_MAX)?;
+    let component = tokio::time::timeout(UPLOAD_WITHIN, uploaded(request))
+        .await
+        .map_err(|_| too_slow(&format!("took longer than {UPLOAD_WITHIN:?}")))??;
 
     let details = json!({
         "bytes": component.len(), "then": format!("{:?}", query.then).to_lowercase(),
@@ -170,7 +166,32 @@ pub(super) async fn deploy(
 
 /// For a whole component to arrive. Its tenant has no other upload meanwhile, and all tenants
 /// together have few.
-const UPLOAD_WITHIN: Duration = Duration::from_secs(120);
+pub(super) const UPLOAD_WITHIN: Duration = Duration::from_secs(120);
+/// Between two pieces of it. A sender that went away without a word is not waited for any longer.
+const UPLOAD_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// A component as it comes in.
+async fn uploaded(request: Request) -> Result<Bytes, Problem> {
+    let mut pieces = request.into_body().into_data_stream();
+    let mut component = Vec::new();
+    while let Some(piece) = tokio::time::timeout(UPLOAD_PAUSE_MAX, pieces.next())
+        .await
+        .map_err(|_| too_slow(&format!("paused for {UPLOAD_PAUSE_MAX:?}")))?
+    {
+        let cut = |error| Problem::bad_request(format!("the upload broke off: {error}"));
+        let piece = piece.map_err(cut)?;
+        if component.len() + piece.len() > COMPONENT_BYTES_MAX {
+            return Err(too_large(COMPONENT_BYTES_MAX));
+        }
+        component.extend_from_slice(&piece);
+    }
+    Ok(component.into())
+}
+
+fn too_slow(what_it_did: &str) -> Problem {
+    let message = format!("the upload {what_it_did}; the tenant's next one waits for it");
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", message)
+}
 
 /// What came of putting a component in the store.
 struct Deployed {
@@ -507,4 +528,27 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T,
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::Body;
+    use axum::response::IntoResponse as _;
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_stops_half_way_is_given_up_long_before_its_deadline() {
+        let half = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"\0asm")) });
+        let request = Request::new(Body::from_stream(half.chain(stream::pending())));
+        let began = tokio::time::Instant::now();
+
+        let refusal = uploaded(request).await.expect_err("the other half never comes");
+
+        assert_eq!(refusal.into_response().status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(began.elapsed().as_secs(), UPLOAD_PAUSE_MAX.as_secs());
+    }
 }

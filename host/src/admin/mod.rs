@@ -29,7 +29,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use cordboard_tenant::Deployment;
-use cordboard_tenant::version_store::limits::COMPONENT_BYTES_MAX;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -119,9 +118,6 @@ impl Admin {
 
     /// All routes.
     pub fn router(self: Arc<Self>) -> Router {
-        let upload = Router::new()
-            .route("/v1/tenants/{tenant}/deploy", post(deploy::deploy))
-            .layer(DefaultBodyLimit::max(COMPONENT_BYTES_MAX));
         Router::new()
             .route("/v1/tenants", get(deploy::tenants))
             .route("/v1/tenants/{tenant}/versions", get(deploy::versions))
@@ -138,7 +134,8 @@ impl Admin {
             .route("/v1/calls/{call}/command", post(calls::command))
             .route("/v1/drain", post(calls::drain))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-            .merge(upload)
+            // It bounds its body itself.
+            .route("/v1/tenants/{tenant}/deploy", post(deploy::deploy))
             .fallback(|| async {
                 Problem::new(
                     StatusCode::NOT_FOUND,
@@ -229,21 +226,16 @@ async fn openapi() -> Response {
 /// A body that was read, or why it was not.
 type Body = Result<Bytes, BytesRejection>;
 
-/// Takes a body within its limit.
-fn taken(body: Body, max: usize) -> Result<Bytes, Problem> {
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let message =
-                format!("the request's body is longer than the {max} bytes that are taken");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
-        }
-        _ => Problem::bad_request(rejection.body_text()),
-    })
+fn too_large(max: usize) -> Problem {
+    Problem::too_large(format!("the request's body is longer than the {max} bytes that are taken"))
 }
 
 /// Reads a JSON body; an empty one is an empty object.
 fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let body = taken(body, BODY_BYTES_MAX)?;
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(BODY_BYTES_MAX),
+        _ => Problem::bad_request(rejection.body_text()),
+    })?;
     let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
     serde_json::from_slice(text).map_err(|error| {
         Problem::bad_request(format!("the request's JSON is not as expected: {error}"))

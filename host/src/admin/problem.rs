@@ -41,7 +41,7 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "gateway-failed", message)
     }
 
-    fn too_large(message: impl Into<String>) -> Self {
+    pub(super) fn too_large(message: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
     }
 }

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use cordboard_tenant::version_store::limits::COMPONENT_BYTES_MAX;
 use cordboard_tenant::{Fault, Flaw};
 use reqwest::Method;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use super::deploy::UPLOAD_WITHIN;
 use super::*;
 use crate::config::{Config, Sources};
 use crate::gateway::DEFAULT_TENANT;
@@ -192,6 +195,20 @@ async fn an_upload_beyond_the_limit_is_413() {
     let body = vec![b' '; BODY_BYTES_MAX + 1];
     let refused = supervisor.ask(Method::POST, "/v1/tenants/acme/policy", Some(ADMIN), body).await;
     assert_eq!(refused.problem(), (413, "too-large"));
+}
+
+#[tokio::test]
+async fn eight_uploads_of_one_tenant_that_stop_half_way_hold_nobody_else_up() {
+    let supervisor = InstanceSupervisor::open().await;
+    let mut half_sent = Vec::new();
+    for _ in 0..8 {
+        half_sent.push(supervisor.half_an_upload("acme", ACME).await);
+    }
+
+    let deployed = supervisor.deploy("other", "then=activate", component("two"));
+    let deployed = tokio::time::timeout(UPLOAD_WITHIN / 2, deployed).await;
+
+    assert_eq!(deployed.expect("it waits for another tenant's").done()["part"], "active");
 }
 
 #[tokio::test]
@@ -480,6 +497,19 @@ impl InstanceSupervisor {
     async fn deploy(&self, tenant: &str, query: &str, component: Vec<u8>) -> Told {
         let path = format!("/v1/tenants/{tenant}/deploy?{query}");
         self.ask(Method::POST, &path, Some(ADMIN), component).await
+    }
+
+    /// The beginning of an upload whose end never comes, for as long as it is kept.
+    async fn half_an_upload(&self, tenant: &str, token: &str) -> TcpStream {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST /v1/tenants/{tenant}/deploy HTTP/1.1\r\nHost: {address}\r\n\
+             Authorization: Bearer {token}\r\nContent-Length: 1000000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&[0; 1000]).await.unwrap();
+        stream
     }
 
     async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: Vec<u8>) -> Told {

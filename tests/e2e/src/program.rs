@@ -113,6 +113,14 @@ impl Served {
         self.signal("-HUP");
     }
 
+    /// Memory of the process that is in use, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()));
+        let statm = statm.expect("it runs, on Linux");
+        let pages = statm.split(' ').nth(1).expect("the second is the resident set");
+        pages.parse::<u64>().expect("a number") * 4096
+    }
+
     fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let told = Command::new("kill").args([name, &pid]).status().expect("kill is everywhere");

@@ -3,6 +3,8 @@
 //! The guests are the examples of `misbehaving/`, compiled by this crate's build script. What must happen to each is in
 //! `tests/misbehaving.rs`, where a guest without a test of its name does not compile.
 
+pub mod bombs;
+
 use std::fs;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cordboard_e2e::program::{Served, cordboard};
 use cordboard_e2e::{World, checks, until};
+use cordboard_misbehaving_guests::{bombs, bytes};
 use cordboard_sim::carrier::{CallPlan, Carrier, CarrierConfig, End};
 use cordboard_sim::model::{Answer, Exchange, ModelConfig, ModelScript, ModelServer};
 use serde_json::Value;
@@ -138,8 +139,52 @@ async fn sigterm_ends_a_gateway_whose_start_hangs_on_a_file() {
     assert_eq!(served.ended().await, Some(0));
 }
 
+async fn components_made_to_be_expensive_are_refused_while_a_call_runs_and_leave_no_memory_taken() {
+    let model = answering().await;
+    let place = tempfile::tempdir().expect("this machine has a place for temporary files");
+    let mut command = gateway(&["serve"], &model, place.path());
+    command
+        .env("CORDBOARD_ADMIN_LISTEN", "127.0.0.1:0")
+        .env("CORDBOARD_ADMIN_TOKEN", TOKEN)
+        .env("CORDBOARD_COMPILE_MEMORY_MIB", "192");
+    let mut served = Served::start(command).await;
+    let admin = served.admin_address().await;
+    let webhook = format!("http://{}/incoming-call", served.address);
+    let deploy = format!("http://{admin}/v1/tenants/default/deploy");
+    // What a call and a refusal take of memory for good, they have taken now.
+    let warm_up = carrier().call(&webhook, talk()).await;
+    upload(&deploy, bombs::empty_functions(20_000)).await;
+    let before = served.resident_bytes();
+
+    let running = carrier().start(&webhook, talk());
+    let of_functions = upload(&deploy, bombs::empty_functions(300_000)).await;
+    let of_loops = upload(&deploy, bombs::nested_loops(900, 4_000)).await;
+    let call = running.finished().await;
+    let grown = served.resident_bytes().saturating_sub(before);
+    let sound = upload(&deploy, bytes("echoes")).await;
+
+    checks::call(&warm_up);
+    checks::call(&call);
+    assert_eq!((call.end.clone(), call.script_failure.clone()), (End::CallerHungUp, None));
+    for (status, answer) in [of_functions, of_loops] {
+        assert_eq!((status, &answer["error"]["kind"]), (422, &"compile-memory".into()), "{answer}");
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("192 MiB") && message.contains("memory_mib"), "{message}");
+    }
+    assert!(grown < 32 << 20, "{grown} bytes stay in the gateway");
+    assert_eq!(sound.0, 200, "{}", sound.1);
+}
+
 /// What the default tenant was given of its callers.
 const FRAMES_IN: &str = "cordboard_frames_in_total{tenant=\"default\"}";
+
+const TOKEN: &str = "the-token-of-the-operator";
+
+async fn upload(url: &str, component: Vec<u8>) -> (u16, Value) {
+    let request = plain_client().post(url).bearer_auth(TOKEN).body(component);
+    let answer = request.send().await.expect("it answers");
+    (answer.status().as_u16(), answer.json().await.expect("it answers in JSON"))
+}
 
 async fn answering() -> ModelServer {
     let script = ModelScript::new(Answer::tone(500), [Exchange::answer(Answer::tone(700))]);
@@ -216,4 +261,5 @@ crate::scenarios![
     sighup_reads_all_again_and_no_call_notices,
     unsigned_requests_have_one_line,
     sigterm_ends_a_gateway_whose_start_hangs_on_a_file,
+    components_made_to_be_expensive_are_refused_while_a_call_runs_and_leave_no_memory_taken,
 ];
