@@ -125,9 +125,7 @@ impl Call {
                 }
             }
             "response.done" => {
-                if let Some(response) = ServerEvent::parse(json).response {
-                    self.response_done(response);
-                }
+                self.response_done(ServerEvent::parse(json).response.unwrap_or_default());
             }
             "session.updated" => {
                 let session = ServerEvent::parse(json).session.unwrap_or_default();
@@ -188,7 +186,9 @@ impl Call {
     }
 
     fn response_done(&mut self, response: Response) {
-        let Some(id) = response.id else { return };
+        // One that does not say which it is can be no other.
+        let active = || self.state.responses.active().map(str::to_owned);
+        let Some(id) = response.id.or_else(active) else { return };
         let status = response.status.as_deref().unwrap_or("completed");
         for item in self.state.playback.finish_response(&id) {
             self.last_of(item);

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cordboard_call::contract::{self, ModelInfo};
 use cordboard_wire::openai::{
-    ClientEvent, Dialect, ErrorKind, Malformed, Rejection, ServerEvent, append_audio,
+    ClientEvent, Dialect, ErrorKind, EventReader, Malformed, Rejection, ServerEvent, append_audio,
     classify_close,
 };
 use futures_util::FutureExt as _;
@@ -50,6 +51,7 @@ pub struct Down {
 pub struct ModelSocket<S = Transport> {
     socket: Duplex<WebSocketStream<S>>,
     endpoint: ModelEndpoint,
+    reader: EventReader,
     /// The second of two events in one message, and what came before the session did.
     waiting: VecDeque<ServerEvent>,
     /// When the last frame of any kind came.
@@ -82,6 +84,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ModelSocket<S> {
         let mut this = Self {
             socket: Duplex::new(socket),
             endpoint: endpoint.clone(),
+            // Only uniqueness matters, not the order in which two calls draw their numbers.
+            reader: EventReader::new(endpoint.dialect, SESSIONS.fetch_add(1, Ordering::Relaxed)),
             waiting: VecDeque::new(),
             heard: now,
             pinged: now,
@@ -242,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ModelSocket<S> {
     }
 
     fn read(&mut self, text: &str) -> ModelIn {
-        let events = match ServerEvent::parse(text, self.endpoint.dialect) {
+        let events = match self.reader.read(text) {
             Ok(events) => events,
             Err(malformed) => return ModelIn::Malformed(malformed),
         };
@@ -291,6 +295,9 @@ fn never_up(down: Down, complaint: Option<String>) -> ConnectError {
         (None, retry) => ConnectError::Closed { reason: said, retry },
     }
 }
+
+/// Sessions begun by this process: tells their made-up ids apart.
+static SESSIONS: AtomicU64 = AtomicU64::new(1);
 
 /// As often as the service itself pings; routers forget quiet connections after a minute or more.
 pub(super) const PING_EVERY: Duration = Duration::from_secs(20);

@@ -231,6 +231,27 @@ mod while_up {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn audio_and_ends_that_name_nothing_belong_to_the_response_under_way() {
+        let (mut socket, mut server) = up().await;
+        say(&mut server, r#"{"type":"response.created","response":{"id":"resp_1"}}"#).await;
+        say(&mut server, r#"{"type":"response.output_audio.delta","response_id":null,"item_id":"item_1","delta":"AAAA"}"#).await;
+        say(&mut server, r#"{"type":"response.done","response":{"id":null}}"#).await;
+        assert!(matches!(socket.next().await, ModelIn::Event(ServerEvent::Other { .. })));
+        match socket.next().await {
+            ModelIn::Event(ServerEvent::AudioDelta { response, .. }) => {
+                assert_eq!(response, "resp_1")
+            }
+            other => panic!("{other:?}"),
+        }
+        match socket.next().await {
+            ModelIn::Event(ServerEvent::Other { json, .. }) => {
+                assert!(json.contains("resp_1"), "{json}")
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_sixty_minute_close_may_be_followed_by_a_new_session() {
         let (mut socket, mut server) = up().await;
         close(&mut server, 1001, "Your session hit the maximum duration of 60 minutes.").await;

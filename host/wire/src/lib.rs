@@ -23,6 +23,7 @@
 
 mod json;
 pub mod limits;
+mod mend;
 pub mod openai;
 mod secret;
 pub mod twilio;

@@ -41,3 +41,10 @@ pub const EVENT_ID_CHARS_MAX: usize = 512;
 
 /// Characters in an item id chosen by the client (OpenAI refuses longer ones).
 pub const ITEM_ID_CHARS_MAX: usize = 32;
+
+/// Items of the model that are remembered with their response, so that a late piece without a name
+/// finds it: 16, as an answer has one or two. The oldest is forgotten.
+pub const ITEMS_NAMED_MAX: usize = 16;
+
+/// Turns of the caller whose transcript is awaited: 16. At the bound the oldest is forgotten.
+pub const TRANSCRIPTS_AWAITED_MAX: usize = 16;

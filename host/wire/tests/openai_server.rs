@@ -274,6 +274,96 @@ fn a_flat_response_is_shown_nested() {
 }
 
 #[test]
+fn half_a_character_costs_nobody_the_event() {
+    for (broken, mended) in [
+        (r"Hi \ud83d", "Hi \u{fffd}"),
+        (r"\ude00 there", "\u{fffd} there"),
+        (r"\ud83d\ud83d\ude00", "\u{fffd}\u{1f600}"),
+        (r"\u26", "\u{fffd}"),
+        (r"it\'s", "it's"),
+        ("a\nb\u{1}", "a\nb\u{1}"),
+    ] {
+        for (event, pointer) in [
+            (
+                r#"{"type":"response.done","response":{"id":"r","output":[{"type":"message","content":[{"type":"output_audio","transcript":"?"}]}]}}"#,
+                "/response/output/0/content/0/transcript",
+            ),
+            (
+                r#"{"type":"response.output_item.done","item":{"id":"i","type":"function_call","call_id":"c","name":"?","arguments":"{}"}}"#,
+                "/item/name",
+            ),
+            (r#"{"type":"response.output_audio_transcript.delta","delta":"?"}"#, "/delta"),
+            (r#"{"type":"response.audio_transcript.done","transcript":"?"}"#, "/transcript"),
+            (
+                r#"{"type":"conversation.item.input_audio_transcription.completed","transcript":"?"}"#,
+                "/transcript",
+            ),
+            (r#"{"type":"conversation.item.created","item":{"id":"?"}}"#, "/item/id"),
+            (r#"{"type":"input_audio_buffer.committed","obfuscation":"?"}"#, "/obfuscation"),
+        ] {
+            for dialect in BOTH {
+                let text = event.replace('?', broken);
+                let events = ServerEvent::parse(&text, dialect).unwrap();
+                let ServerEvent::Other { json, .. } = events.first else { panic!("{text}") };
+                let value: Value = serde_json::from_str(&json).expect("a tenant can read it");
+                assert_eq!(value.pointer(pointer).unwrap(), mended, "{text}");
+            }
+        }
+    }
+    let audio = r#"{"type":"response.output_audio.delta","delta":"//8=","item_id":"\ud83d"}"#;
+    let events = ServerEvent::parse(audio, Dialect::Ga).unwrap();
+    assert!(matches!(events.first, ServerEvent::AudioDelta { .. }));
+    let error = r#"{"type":"error","error":{"code":"invalid_api_key","message":"\udc00"}}"#;
+    let events = ServerEvent::parse(error, Dialect::Ga).unwrap();
+    assert!(matches!(events.first, ServerEvent::Error { kind: ErrorKind::Fatal, .. }));
+}
+
+#[test]
+fn numbers_that_json_cannot_say_cost_nobody_the_event() {
+    let text = r#"{"type":"response.done","response":{"id":"r","usage":{"a":NaN,"b":-Infinity,"c":1e999}}}"#;
+    let events = ServerEvent::parse(text, Dialect::Ga).unwrap();
+    let ServerEvent::Other { json, .. } = events.first else { panic!() };
+    let event: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(event["response"]["usage"], json!({"a": null, "b": null, "c": null}));
+}
+
+#[test]
+fn a_functions_arguments_are_a_string_of_json_however_they_came() {
+    for (came, arguments) in [
+        (json!({"day": "Monday"}), json!(r#"{"day":"Monday"}"#)),
+        (json!({}), json!("{}")),
+        (json!([1, 2]), json!("[1,2]")),
+        (json!(7), json!("7")),
+        (json!(r#""{\"day\":\"Monday\"}""#), json!(r#"{"day":"Monday"}"#)),
+        (json!(r#"{"day":"Monday"}"#), json!(r#"{"day":"Monday"}"#)),
+        (json!("{\"day"), json!("{\"day")),
+        (json!(""), json!("")),
+        (json!(null), json!(null)),
+    ] {
+        let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": came});
+        for (event, pointer) in [
+            (json!({"type": "response.output_item.done", "item": call}), "/item/arguments"),
+            (json!({"type": "conversation.item.created", "item": call}), "/item/arguments"),
+            (
+                json!({"type": "response.done", "response": {"output": [call]}}),
+                "/response/output/0/arguments",
+            ),
+            (
+                json!({"type": "response.function_call_arguments.done", "arguments": came}),
+                "/arguments",
+            ),
+        ] {
+            for dialect in BOTH {
+                let events = ServerEvent::parse(&event.to_string(), dialect).unwrap();
+                let ServerEvent::Other { json, .. } = events.first else { panic!() };
+                let event: Value = serde_json::from_str(&json).unwrap();
+                assert_eq!(event.pointer(pointer), Some(&arguments), "{came}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_error_is_sorted_by_code_and_field() {
     let event = json!({"type": "error", "event_id": "e", "error": {
         "type": "invalid_request_error", "code": "response_cancel_not_active", "param": null,

@@ -95,10 +95,13 @@ impl ClientEvent {
         self.json.get("event_id").and_then(Value::as_str)
     }
 
-    /// The event as the server wants it. `temperature` exists in the beta alone and is left out for
+    /// The event as the server wants it, without ids that were made up for what the server had left
+    /// without one: the output of such a call goes as a message, for a model that has no call to put it
+    /// to. `temperature` exists in the beta alone and is left out for
     /// GA, which refuses an update that has it.
     pub fn encode(&self, dialect: Dialect) -> String {
         let mut event = self.json.clone();
+        without_made_up(&self.kind, &mut event);
         match dialect {
             Dialect::Ga => {
                 for holder in ["session", "response"] {
@@ -168,6 +171,34 @@ impl ClientEvent {
         let mut event = Self::bare(kind);
         event.json.insert(name.to_owned(), value);
         event
+    }
+}
+
+/// Says without an id what the server has no id for.
+fn without_made_up(kind: &str, event: &mut Map<String, Value>) {
+    let is_made_up = |id: Option<&Value>| {
+        id.and_then(Value::as_str).is_some_and(|id| id.starts_with(super::MADE_UP))
+    };
+    match kind {
+        "response.cancel" if is_made_up(event.get("response_id")) => {
+            event.remove("response_id");
+        }
+        "conversation.item.create" => {
+            let Some(Value::Object(item)) = event.get_mut("item") else { return };
+            if item.get("type").is_some_and(|kind| kind == "function_call_output")
+                && is_made_up(item.get("call_id"))
+            {
+                let output = item.get("output").and_then(Value::as_str).unwrap_or_default();
+                let text = format!("Result of the function you called: {output}");
+                let content = json!([{"type": "input_text", "text": text}]);
+                *item = Map::from_iter([
+                    ("type".to_owned(), Value::from("message")),
+                    ("role".to_owned(), Value::from("system")),
+                    ("content".to_owned(), content),
+                ]);
+            }
+        }
+        _ => {}
     }
 }
 

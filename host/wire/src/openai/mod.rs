@@ -9,6 +9,7 @@ mod audio;
 mod client;
 mod client_beta;
 mod models;
+mod names;
 mod normalise;
 mod server;
 mod url;
@@ -17,6 +18,7 @@ mod verdict;
 pub use audio::{AudioFormat, SessionAudio, append_audio};
 pub use client::{ClientEvent, Refusal};
 pub use models::{Advice, DEFAULT_MODEL, retired};
+pub use names::EventReader;
 pub use server::{Events, Malformed, ServerEvent};
 pub use url::{UrlError, realtime_url};
 pub use verdict::{Closed, ErrorKind, Rejection, classify_close, classify_error, classify_status};
@@ -30,3 +32,7 @@ pub enum Dialect {
     /// The names of 2024 and a flat session object, for compatible servers.
     Beta,
 }
+
+/// What an id begins with that was made up here because the server had left it out. No server knows
+/// such an id, so none is ever sent to one.
+const MADE_UP: &str = "gw-named-";

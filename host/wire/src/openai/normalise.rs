@@ -32,6 +32,7 @@ pub(crate) fn place(kind: &str) -> Place {
         | "conversation.item.retrieved"
         | "response.output_item.added"
         | "response.output_item.done"
+        | "response.function_call_arguments.done"
         | "response.created"
         | "response.done" => Place::Tree,
         _ if renamed(kind).is_some() => Place::Tree,
@@ -63,16 +64,16 @@ pub(crate) fn session(event: &mut Map<String, Value>, dialect: Dialect) -> bool 
     changed
 }
 
-/// Normalises the content types of every item in the event, and in the beta the response object.
+/// Normalises every item in the event, and in the beta the response object.
 pub(crate) fn content(event: &mut Map<String, Value>, dialect: Dialect) -> bool {
-    let mut changed = false;
+    let mut changed = event.get_mut("arguments").is_some_and(arguments);
     if let Some(item) = event.get_mut("item") {
-        changed |= item_content(item);
+        changed |= whole_item(item);
     }
     if let Some(Value::Object(response)) = event.get_mut("response") {
         if let Some(Value::Array(items)) = response.get_mut("output") {
             for item in items {
-                changed |= item_content(item);
+                changed |= whole_item(item);
             }
         }
         if dialect == Dialect::Beta {
@@ -80,6 +81,30 @@ pub(crate) fn content(event: &mut Map<String, Value>, dialect: Dialect) -> bool 
         }
     }
     changed
+}
+
+fn whole_item(item: &mut Value) -> bool {
+    let told = item.get_mut("arguments").is_some_and(arguments);
+    item_content(item) | told
+}
+
+/// A function's arguments are a string that holds an object. Some servers send the object itself,
+/// others encode it once more than they should. Null stays: it says that there are none.
+fn arguments(value: &mut Value) -> bool {
+    let string = match value {
+        Value::Null => return false,
+        Value::String(text) => match serde_json::from_str::<Value>(text) {
+            Ok(Value::String(inner)) if holds_object(&inner) => inner,
+            Ok(_) | Err(_) => return false,
+        },
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    };
+    *value = Value::String(string);
+    true
+}
+
+fn holds_object(text: &str) -> bool {
+    matches!(serde_json::from_str(text), Ok(Value::Object(_)))
 }
 
 /// Long content types in items: `text` is `output_text` from the assistant and `input_text` from

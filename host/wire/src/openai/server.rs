@@ -15,6 +15,7 @@ use super::verdict::{ErrorKind, classify_error, without_keys};
 use super::{Dialect, SessionAudio};
 use crate::json::{LooseU64, Text, decode_audio, loggable, loose_u64, where_broken};
 use crate::limits::DELTA_BYTES_MAX;
+use crate::mend::mended;
 
 /// An event of the server, in GA names whatever the dialect.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +66,7 @@ pub enum ServerEvent {
     Other {
         /// The event's `type`, cut to a length and an alphabet that are safe to log.
         kind: String,
-        /// The event: JSON by its grammar, which allows half a surrogate pair and `1e999`.
+        /// The event: JSON by its grammar, which allows `1e999`.
         json: String,
     },
 }
@@ -116,26 +117,47 @@ impl ServerEvent {
     /// The old names of events and content are understood in either dialect, since no name means two
     /// things. The flat session and response objects are rewritten in [`Dialect::Beta`] only: a
     /// server that shows them on a GA connection does not understand GA, and the missing formats
-    /// are how that is noticed.
+    /// are how that is noticed. Faults of the server's encoder that leave one reading are mended.
     ///
     /// # Errors
     /// When the text is no JSON object with a `type`, or an audio delta holds no audio. The reason
     /// quotes nothing.
     pub fn parse(text: &str, dialect: Dialect) -> Result<Events, Malformed> {
+        Self::parse_noting(text, dialect).map(|(events, _)| events)
+    }
+
+    /// As [`ServerEvent::parse`], and whether all ids such an event may have are known to be there.
+    pub(super) fn parse_noting(text: &str, dialect: Dialect) -> Result<(Events, bool), Malformed> {
         if let Ok(delta) = serde_json::from_str::<Delta<'_>>(text) {
             match normalise::place(&delta.kind.0) {
-                Place::Audio => return delta.into_audio().map(Events::from),
+                Place::Audio => return Ok((delta.into_audio()?.into(), false)),
                 Place::Verbatim => {
+                    let is_named = delta.is_named();
                     let kind = loggable(&delta.kind.0);
-                    return Ok(Self::Other { kind, json: text.to_owned() }.into());
+                    // Skipped fields were not looked at; only an escape can hide a fault in them.
+                    let mended = if text.contains('\\') { mended(text) } else { None };
+                    let json = mended.unwrap_or_else(|| text.to_owned());
+                    return Ok((Self::Other { kind, json }.into(), is_named));
                 }
                 Place::Tree => {}
             }
         }
-        let value: Value = serde_json::from_str(text).map_err(|e| malformed(where_broken(&e)))?;
+        let (value, mended) = tree(text)?;
         let Value::Object(event) = value else { return Err(malformed("not a JSON object")) };
-        from_tree(event, text, dialect)
+        let text = mended.as_deref().unwrap_or(text);
+        from_tree(event, text, dialect).map(|events| (events, false))
     }
+}
+
+/// The message as a tree, and its text where that had to be mended.
+fn tree(text: &str) -> Result<(Value, Option<String>), Malformed> {
+    let broken = match serde_json::from_str(text) {
+        Ok(value) => return Ok((value, None)),
+        Err(broken) => malformed(where_broken(&broken)),
+    };
+    let Some(mended) = mended(text) else { return Err(broken) };
+    let value = serde_json::from_str(&mended).map_err(|e| malformed(where_broken(&e)))?;
+    Ok((value, Some(mended)))
 }
 
 /// What most messages have; other fields are skipped.
@@ -154,6 +176,11 @@ struct Delta<'a> {
 }
 
 impl Delta<'_> {
+    fn is_named(&self) -> bool {
+        let has = |text: &Option<Text<'_>>| text.as_ref().is_some_and(|text| !text.0.is_empty());
+        has(&self.response_id) && has(&self.item_id)
+    }
+
     fn into_audio(self) -> Result<ServerEvent, Malformed> {
         let own = |text: Option<Text<'_>>| text.map(|t| t.0.into_owned()).unwrap_or_default();
         let delta = self.delta.as_ref().map(|delta| &*delta.0);
@@ -204,7 +231,7 @@ fn from_tree(
         "error" => Ok(error(event, text).into()),
         "conversation.item.created" => Ok(item_created(event, dialect)),
         _ if normalise::place(&kind) == Place::Audio => {
-            let own = |name| text_in(&event, name).unwrap_or_default().to_owned();
+            let own = |name| event.get(name).and_then(id_text).unwrap_or_default();
             let index = event.get("content_index").and_then(loose_u64);
             audio_delta(own("response_id"), own("item_id"), index, text_in(&event, "delta"))
                 .map(Events::from)
@@ -271,6 +298,17 @@ fn error(mut event: Map<String, Value>, text: &str) -> ServerEvent {
 /// The original text where nothing had to be rewritten.
 fn written(event: Map<String, Value>, text: &str, changed: bool) -> String {
     if changed { Value::Object(event).to_string() } else { text.to_owned() }
+}
+
+/// An id, if there is one: others number theirs, and some write an empty string for none.
+pub(super) fn id_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
+    }
 }
 
 fn text_in<'a>(event: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
