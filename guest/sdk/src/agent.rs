@@ -25,6 +25,7 @@ pub(crate) mod timers {
     pub(crate) const IDLE: u64 = TOKEN_RESERVED + 4;
     pub(crate) const TRANSFER: u64 = TOKEN_RESERVED + 5;
     pub(crate) const ENDING: u64 = TOKEN_RESERVED + 6;
+    pub(crate) const SUSPECT: u64 = TOKEN_RESERVED + 7;
 }
 
 /// Something a tenant may want to know, told after the SDK has done its part.
@@ -81,6 +82,10 @@ impl Call {
                 let event = ServerEvent::parse(json);
                 if let Some(item) = event.item_id {
                     self.state.turns.caller_item(&item, event.previous_item_id.as_deref());
+                }
+                if self.state.responses.caller_speaks() {
+                    // Some servers do not say that the caller stopped; a turn that is taken is over.
+                    self.speech_stopped();
                 }
             }
             "conversation.item.input_audio_transcription.completed" => {
@@ -174,6 +179,8 @@ impl Call {
             self.untimer(timers::OWN_RESPONSE);
         }
         self.state.response_spoke = false;
+        self.state.response_called = false;
+        self.state.soundless = !ours && std::mem::take(&mut self.state.soundless_asked);
         self.state.greeted = true;
         let talks_over = ours && self.session.barge_in && self.state.responses.caller_speaks();
         self.state.responses.created(id.clone());
@@ -190,6 +197,7 @@ impl Call {
         let active = || self.state.responses.active().map(str::to_owned);
         let Some(id) = response.id.or_else(active) else { return };
         let status = response.status.as_deref().unwrap_or("completed");
+        let is_dead = self.state.playback.is_dead(&id);
         for item in self.state.playback.finish_response(&id) {
             self.last_of(item);
         }
@@ -200,19 +208,39 @@ impl Call {
             self.settle(played, true);
         }
         self.state.responses.done(&id);
+        if status != "cancelled" {
+            self.state.responses.ran_its_course();
+        }
         if let Some(usage) = response.usage {
             let usage: Value = serde_json::from_str(usage.get()).unwrap_or(Value::Null);
             self.publish("usage", &json!({"response": id, "status": status, "usage": usage}));
         }
+        let spoke = std::mem::take(&mut self.state.response_spoke);
+        let called = std::mem::take(&mut self.state.response_called);
+        let soundless = std::mem::take(&mut self.state.soundless);
+        let is_owed = status != "cancelled" && !is_dead && self.state.ending.is_none();
         if status == "failed" {
             let error = response.status_details.and_then(|details| details.error);
             self.response_failed(error.as_ref());
+        } else if is_owed && !(spoke || called || soundless) {
+            let reason = response.status_details.and_then(|details| details.reason);
+            self.response_silent(status, reason.as_deref());
         } else {
             self.state.responses.succeeded();
-            let spoke = std::mem::take(&mut self.state.response_spoke);
             self.ending_response_done(spoke);
         }
         self.refresh_session();
+    }
+
+    /// A response nobody could hear: text alone, or cut off by a filter or a limit before its first
+    /// sound. Asked for once more, with audio in so many words; then it counts as a failure.
+    fn response_silent(&mut self, status: &str, reason: Option<&str>) {
+        self.publish("response.silent", &json!({"status": status, "reason": reason}));
+        crate::log(Level::Warn, &format!("a response without a sound: {status}, {reason:?}"));
+        match self.state.responses.silent() {
+            AfterFailure::Retry => self.timer_at(timers::RETRY, RETRY_WAIT_MS),
+            AfterFailure::GiveUp => self.notices.push(Notice::ResponseFailed("no_audio".into())),
+        }
     }
 
     /// One retry, for most failures are a moment's rate limit; then the tenant decides.
@@ -231,13 +259,8 @@ impl Call {
     fn error(&mut self, error: &ErrorBody) {
         let code = error.code.as_deref().unwrap_or("");
         let named = error.event_id.as_deref();
-        let about_session = error.param.as_deref().is_some_and(|p| p.starts_with("session"));
-        if let Some((asked, minimal)) = self.state.asked.take() {
-            if named == Some(&asked) || (named.is_none() && about_session) {
-                self.session_refused(error, minimal);
-                return;
-            }
-            self.state.asked = Some((asked, minimal));
+        if !BENIGN.contains(&code) && self.session_error(error) {
+            return;
         }
         let busy = code == "conversation_already_has_active_response";
         if self.state.responses.refused(named, busy) {
@@ -384,6 +407,7 @@ impl Call {
             timers::TRANSFER => self.transfer_now(),
             // The farewell took too long to come.
             timers::ENDING => self.place_ending(),
+            timers::SUSPECT => self.suspicion_confirmed(),
             _ => self.tool_timer(token),
         }
     }
@@ -402,6 +426,9 @@ impl Call {
                 let mut create = json!({"type": "response.create", "event_id": id});
                 if let Wish::Spoken(instructions) = wish {
                     create["response"] = json!({"instructions": instructions});
+                }
+                if self.state.responses.take_insistence() {
+                    create["response"]["output_modalities"] = json!(["audio"]);
                 }
                 self.actions.push(Action::ModelEvent(create.to_string()));
                 self.timer_at(timers::CREATE, CREATE_WAIT_MS);

@@ -3,6 +3,7 @@
 //! A verb only notes an action; the host carries all of an event's actions out, in order, after the
 //! tenant has answered.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::ending::{Ending, What};
@@ -28,12 +29,33 @@ pub struct Call {
 }
 
 /// Who a text in the conversation comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// The caller, for example their keys.
     User,
     /// The operator: a note the model should heed.
     System,
+}
+
+impl Role {
+    /// A text of theirs as an item of the conversation.
+    pub(crate) fn note(self, text: &str) -> Value {
+        let role = match self {
+            Role::User => "user",
+            Role::System => "system",
+        };
+        let content = json!([{"type": "input_text", "text": text}]);
+        json!({"type": "message", "role": role, "content": content})
+    }
+}
+
+/// Whether the event asks for a response that nobody is to hear.
+fn is_soundless_create(event: &Value) -> bool {
+    let response = &event["response"];
+    let modes = response["output_modalities"].as_array();
+    event["type"] == "response.create"
+        && (response["conversation"] == "none"
+            || modes.is_some_and(|modes| !modes.iter().any(|mode| mode == "audio")))
 }
 
 /// What is known.
@@ -91,23 +113,13 @@ impl Call {
         self.state.responses.wish(Wish::Answer);
     }
 
-    /// Adds a text to the conversation, without asking for an answer.
+    /// Adds a text to the conversation, without asking for an answer. A session that takes the place of
+    /// a lost one is told of it too; while there is none, the next one is.
     pub fn tell(&mut self, role: Role, text: &str) {
-        let role = match role {
-            Role::User => "user",
-            Role::System => "system",
-        };
-        self.send(
-            "item",
-            json!({
-                "type": "conversation.item.create",
-                "item": {
-                    "type": "message",
-                    "role": role,
-                    "content": [{"type": "input_text", "text": text}],
-                },
-            }),
-        );
+        self.state.turns.told(role, text);
+        if self.state.connected {
+            self.send("item", json!({"type": "conversation.item.create", "item": role.note(text)}));
+        }
     }
 
     /// Plays audio of the tenant's own, in the line's format. `last` ends the item: only then is it
@@ -143,6 +155,7 @@ impl Call {
 
     /// Sends any client event; an `event_id` is added where it has none.
     pub fn model_event(&mut self, event: Value) {
+        self.state.soundless_asked |= is_soundless_create(&event);
         self.send("own", event);
     }
 

@@ -1,12 +1,15 @@
 //! Every bound of the SDK, with unit and reason. What happens at a bound stands beside it.
 
-/// Transcript lines kept per call; the oldest goes first. An hour of talk has some hundred turns,
-/// but a new session is told only the last ones.
+/// Lines kept per call of what was said, told and asked of tools; the oldest goes first. An hour of talk
+/// has some hundred turns, but a new session is told only the last ones.
 pub const TURNS_MAX: usize = 64;
 /// Bytes of text kept of one transcript line; the rest is cut at a character. A spoken minute is
 /// about 1,000 bytes.
 pub const TURN_BYTES_MAX: usize = 2_048;
-/// Bytes of all transcript lines together; the oldest go first.
+/// Bytes kept of one tool's output for a new session; the rest is cut at a character. The session that
+/// called the tool gets four times as much.
+pub const TOOL_TOLD_BYTES_MAX: usize = 4 * 1_024;
+/// Bytes of all lines together; the oldest go first.
 pub const TURNS_BYTES_MAX: usize = 16 * 1_024;
 /// Items whose audio may be queued at once; more are played but no longer followed one by one.
 /// A model answers with one or two.
@@ -35,6 +38,9 @@ pub const OWN_RESPONSE_WAIT_MS: u64 = 3_000;
 pub const CREATE_WAIT_MS: u64 = 10_000;
 /// Milliseconds before a failed response is tried once more; most failures are rate limits.
 pub const RETRY_WAIT_MS: u64 = 400;
+/// Milliseconds after an error that names nothing for the `session.update` under way to be confirmed all
+/// the same; then the error is taken to be about it. Asked again twice, the caller waits 1.2 s.
+pub const SUSPECT_WAIT_MS: u64 = 600;
 /// Milliseconds a spoken farewell may take before the line is cut anyway.
 pub const FAREWELL_MS_MAX: u32 = 20_000;
 /// Milliseconds a transfer waits for the announcement before it to be heard.

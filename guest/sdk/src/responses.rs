@@ -26,10 +26,14 @@ pub(crate) struct Responses {
     answer: bool,
     /// The caller speaks: whatever waits would talk over them.
     caller_speaks: bool,
+    /// The active response was begun by the server while the caller was taken to be speaking.
+    began_over_caller: bool,
     /// The caller stopped speaking and the server is about to respond by itself.
     own_due: bool,
     /// A second try waits for its time.
     cooling: bool,
+    /// The last response was without a sound, so the next is asked for with audio in so many words.
+    insists_on_audio: bool,
     failures: u8,
 }
 
@@ -71,8 +75,14 @@ impl Responses {
         Some(sent)
     }
 
+    /// Whether the response asked for now has to say that it wants audio; asked once for each.
+    pub(crate) fn take_insistence(&mut self) -> bool {
+        std::mem::take(&mut self.insists_on_audio)
+    }
+
     /// A response began: ours if one was asked for, the server's own otherwise.
     pub(crate) fn created(&mut self, id: String) {
+        self.began_over_caller = self.in_flight.is_none() && self.caller_speaks;
         self.about = Some(match self.in_flight.take() {
             Some((_, wish)) => wish,
             None => {
@@ -96,6 +106,21 @@ impl Responses {
         if self.active.as_deref().is_none_or(|active| active == id) {
             self.active = None;
         }
+    }
+
+    /// The active response ran its course. A server that begins one by itself and finishes it has
+    /// taken the caller's turn as over, whether it said so or not.
+    pub(crate) fn ran_its_course(&mut self) {
+        if std::mem::take(&mut self.began_over_caller) {
+            self.caller_speaks = false;
+        }
+    }
+
+    /// A response ended without a sound: it counts as a failure, and audio is insisted on.
+    pub(crate) fn silent(&mut self) -> AfterFailure {
+        let after = self.failed(false);
+        self.insists_on_audio = after == AfterFailure::Retry;
+        after
     }
 
     /// A response went well: the next failure is a first one again.
@@ -146,6 +171,7 @@ impl Responses {
 
     pub(crate) fn caller_started(&mut self) {
         self.caller_speaks = true;
+        self.began_over_caller = false;
         self.own_due = false;
     }
 

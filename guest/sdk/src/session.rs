@@ -369,7 +369,10 @@ impl Session {
     /// Takes a parameter out that the server has refused, by the name the server gave it (for example
     /// `session.audio.output.speed`); false when it is not there or the session needs it.
     pub(crate) fn drop_parameter(session: &mut Value, param: &str) -> bool {
-        let Some(path) = param.strip_prefix("session.") else { return false };
+        let path = param.strip_prefix("session.").unwrap_or(param);
+        let flat = FLAT.into_iter().find(|(flat, _)| is_within(path, flat));
+        let nested = flat.map(|(flat, nested)| format!("{nested}{}", &path[flat.len()..]));
+        let path = nested.as_deref().unwrap_or(path);
         if NEEDED.iter().any(|needed| path.starts_with(needed)) {
             return false;
         }
@@ -417,6 +420,24 @@ impl Session {
         self.turn_detection.as_ref().is_some_and(TurnDetection::creates_response)
     }
 }
+
+/// Whether a path is this one or leads on from it.
+fn is_within(path: &str, whole: &str) -> bool {
+    path.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Where GA has put what servers of the beta name by these.
+const FLAT: [(&str, &str); 9] = [
+    ("voice", "audio.output.voice"),
+    ("speed", "audio.output.speed"),
+    ("input_audio_transcription", "audio.input.transcription"),
+    ("input_audio_noise_reduction", "audio.input.noise_reduction"),
+    ("turn_detection", "audio.input.turn_detection"),
+    ("input_audio_format", "audio.input.format"),
+    ("output_audio_format", "audio.output.format"),
+    ("modalities", "output_modalities"),
+    ("max_response_output_tokens", "max_output_tokens"),
+];
 
 /// Without these there is no session worth asking for.
 const NEEDED: [&str; 4] = ["type", "instructions", "audio.input.format", "audio.output.format"];
@@ -517,13 +538,24 @@ mod tests {
             ("session.audio.input.transcription.model", "/audio/input/transcription"),
             ("session.tools[0].parameters", "/tools"),
             ("session.max_output_tokens", "/max_output_tokens"),
+            ("session.input_audio_transcription.model", "/audio/input/transcription"),
+            ("turn_detection.threshold", "/audio/input/turn_detection"),
+            ("voice", "/audio/output/voice"),
+            ("tools[0].name", "/tools"),
         ] {
             let mut json = whole.clone();
             assert!(Session::drop_parameter(&mut json, param), "{param}");
             assert!(json.pointer(path).is_none());
             assert!(json.pointer("/audio/output/format").is_some());
         }
-        for param in ["", "session.type", "session.audio.input.format.rate", "session.nonsense.x"] {
+        for param in [
+            "",
+            "session",
+            "session.type",
+            "session.audio.input.format.rate",
+            "session.input_audio_format",
+            "session.nonsense.x",
+        ] {
             assert!(!Session::drop_parameter(&mut whole.clone(), param), "{param}");
         }
     }

@@ -44,6 +44,14 @@ pub(crate) struct State {
     pub(crate) voice_fixed: bool,
     /// The active response has said something.
     pub(crate) response_spoke: bool,
+    /// The active response has called a tool that was run or refused.
+    pub(crate) response_called: bool,
+    /// The tenant has asked for a response of its own making, without sound.
+    pub(crate) soundless_asked: bool,
+    /// The active response was meant to be without sound.
+    pub(crate) soundless: bool,
+    /// An error that names nothing, while the `session.update` is unanswered: its words and parameter.
+    pub(crate) suspect: Option<(String, Option<String>)>,
     /// The caller waits for an answer the lost session did not give.
     pub(crate) owed: bool,
     pub(crate) next_id: u32,
@@ -77,6 +85,10 @@ impl State {
             greeted: restarted,
             voice_fixed: false,
             response_spoke: false,
+            response_called: false,
+            soundless_asked: false,
+            soundless: false,
+            suspect: None,
             owed: false,
             next_id: 0,
         }
@@ -160,4 +172,4 @@ pub(crate) fn decode(tenant_version: u32, bytes: &[u8]) -> Result<Saved<State>, 
 
 const MAGIC: &[u8] = b"CBS";
 /// Rises with every change to [`State`] or [`Saved`].
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;

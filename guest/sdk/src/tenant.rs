@@ -190,7 +190,7 @@ impl<T: Tenant> Instance<T> {
             Event::ModelReady(model) => call.model_up(&model),
             Event::ModelEvent(json) => call.model_event_in(&json),
             Event::ModelLost(_) => call.model_lost(),
-            Event::ModelRestored(model) => call.model_restored(&model),
+            Event::ModelRestored(model) => call.model_up(&model),
             Event::Heard(heard) => call.heard_in(&heard),
             Event::Mark(name) if name == TRANSFER_MARK => call.transfer_now(),
             Event::Mark(name) => tenant.mark(call, &name),

@@ -57,6 +57,8 @@ impl Call {
         match self.state.tools.admit(&call, self.now) {
             Admission::Ignore => {}
             Admission::Refuse(reason) => {
+                self.state.response_called = true;
+                self.state.turns.called(&call.call_id, &call.name, "{}");
                 let output = error_output(reason);
                 self.send_output(&call.call_id, &output);
                 if self.state.tools.is_idle() {
@@ -64,6 +66,8 @@ impl Call {
                 }
             }
             Admission::Run(open) => {
+                self.state.response_called = true;
+                self.state.turns.called(&call.call_id, &call.name, &call.arguments);
                 let json = json!({"call": call.call_id, "name": call.name});
                 self.publish("tool.called", &json);
                 self.run(open, call);
@@ -162,6 +166,10 @@ impl Call {
     }
 
     fn send_output(&mut self, call_id: &str, output: &str) {
+        self.state.turns.answered(call_id, output);
+        if !self.state.connected {
+            return;
+        }
         self.send(
             "tool",
             json!({
@@ -175,21 +183,11 @@ impl Call {
         );
     }
 
-    /// Tells a new session of the calls still open, so that their outputs have something to belong to.
-    pub(crate) fn retell_tools(&mut self) {
+    /// Notes which of the open calls a new session knows by its id, because it was told of them.
+    pub(crate) fn set_known_calls(&mut self, told: &[String]) {
         let open: Vec<OpenCall> = self.state.tools.open().to_vec();
         for open in open {
-            let tellable = open.call_id.len() <= OWN_ID_BYTES_MAX;
-            self.state.tools.set_known(open.token, tellable);
-            if tellable {
-                let item = json!({
-                    "type": "function_call",
-                    "call_id": open.call_id,
-                    "name": open.name,
-                    "arguments": open.arguments,
-                });
-                self.send("history", json!({"type": "conversation.item.create", "item": item}));
-            }
+            self.state.tools.set_known(open.token, told.contains(&open.call_id));
         }
     }
 
@@ -239,9 +237,6 @@ impl Call {
         }
     }
 }
-
-/// The server takes ids of ours up to this length; its own may be longer.
-const OWN_ID_BYTES_MAX: usize = 32;
 
 fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]

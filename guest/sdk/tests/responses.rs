@@ -6,7 +6,7 @@ mod common;
 use common::{call, command};
 use cordboard_sdk::harness::Harness;
 use cordboard_sdk::{Action, HangUpWhen};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn outputs(harness: &Harness<common::Agent>) -> Vec<(String, String)> {
     harness
@@ -427,4 +427,134 @@ fn a_caller_who_answers_the_nudge_starts_the_silence_anew() {
     assert!(harness.sent("response.create").is_empty());
     harness.advance(1_000);
     assert_eq!(harness.sent("response.create").len(), 1, "asked again, not hung up");
+}
+
+#[test]
+fn a_turn_that_was_never_said_to_stop_is_over_once_it_is_taken_or_answered() {
+    for committed in [true, false] {
+        let mut harness = call(json!({}));
+        harness.caller_interrupts();
+        if committed {
+            harness.model(json!({"type": "input_audio_buffer.committed", "item_id": "user_9"}));
+        }
+        harness.model_calls("now", "{}");
+        assert_eq!(outputs(&harness).len(), 1);
+        assert_eq!(harness.sent("response.create").len(), 1, "the output is spoken at once");
+        harness.model_says("It is noon.", 500);
+        harness.advance(20_000);
+        assert_eq!(harness.sent("response.create").len(), 1, "and once");
+    }
+}
+
+#[test]
+fn a_goodbye_in_a_turn_that_was_never_said_to_stop_is_spoken_and_the_line_cut() {
+    let mut harness = call(json!({}));
+    harness.caller_interrupts();
+    harness.model(json!({"type": "input_audio_buffer.committed", "item_id": "user_9"}));
+    harness.model_calls("goodbye", "{}");
+    assert_eq!(harness.sent("response.create").len(), 1, "the farewell");
+    harness.model_says("Bye!", 500);
+    harness.advance(1_000);
+    assert!(harness.has_ended());
+}
+
+#[test]
+fn a_response_the_caller_talks_over_does_not_end_their_turn() {
+    for status in ["cancelled", "completed"] {
+        let mut harness = call(json!({"no_interrupt": true, "no_barge_in": true}));
+        harness.response_begins();
+        harness.tool_item("now", "{}", "completed");
+        harness.caller_interrupts();
+        harness.response_ends(status);
+        assert!(harness.sent("response.create").is_empty(), "the caller still speaks: {status}");
+    }
+    let mut harness = call(json!({}));
+    let call_id = harness.model_calls("later", "{}");
+    harness.caller_interrupts();
+    harness.response_begins();
+    harness.response_ends("cancelled");
+    command(&mut harness, json!({"answer": call_id}));
+    assert!(harness.sent("response.create").is_empty(), "it was cut off by the caller going on");
+}
+
+/// Ends the present response without a sound.
+fn ends_without_a_sound(harness: &mut Harness<common::Agent>, status: &str, details: &Value) {
+    let id = harness.response_begins();
+    harness.model(json!({"type": "response.done",
+        "response": {"id": id, "status": status, "status_details": details, "output": []}}));
+}
+
+#[test]
+fn a_response_without_a_sound_is_published_and_asked_for_again_with_audio() {
+    for (status, details, reason) in [
+        ("completed", json!(null), json!(null)),
+        ("incomplete", json!({"reason": "content_filter"}), json!("content_filter")),
+        ("incomplete", json!({"reason": "max_output_tokens"}), json!("max_output_tokens")),
+        ("incomplete", json!({"reason": "never_heard_of"}), json!("never_heard_of")),
+        ("incomplete", json!("words"), json!(null)),
+        ("expired", json!({"reason": 7}), json!(null)),
+    ] {
+        let mut harness = call(json!({}));
+        harness.caller_says("how much is it?");
+        ends_without_a_sound(&mut harness, status, &details);
+        assert_eq!(
+            harness.published("response.silent"),
+            [json!({"status": status, "reason": reason})]
+        );
+        harness.advance(1_000);
+        let creates = harness.sent("response.create");
+        assert_eq!(creates.len(), 1, "{status} {details}");
+        assert_eq!(creates[0]["response"]["output_modalities"], json!(["audio"]));
+        harness.model_says("Forty.", 500);
+        harness.hear_all();
+        ends_without_a_sound(&mut harness, status, &details);
+        harness.advance(1_000);
+        assert_eq!(harness.sent("response.create").len(), 2, "the next is a first one again");
+        assert!(harness.hang_up().is_none());
+    }
+}
+
+#[test]
+fn a_phrase_without_a_sound_is_said_again_and_twice_is_a_failure_that_is_heard() {
+    let mut harness = call(json!({}));
+    command(&mut harness, json!({"say": "The shop opens at nine."}));
+    ends_without_a_sound(&mut harness, "completed", &json!(null));
+    harness.advance(1_000);
+    let creates = harness.sent("response.create");
+    assert_eq!(creates.len(), 2);
+    assert!(creates[1]["response"]["instructions"].to_string().contains("nine"));
+    assert_eq!(creates[1]["response"]["output_modalities"], json!(["audio"]));
+    assert_eq!(harness.played_ms(), 0);
+    ends_without_a_sound(&mut harness, "completed", &json!(null));
+    assert!(harness.played_ms() > 0, "never silence without a word");
+    assert!(harness.hang_up().is_some());
+}
+
+#[test]
+fn a_response_that_nobody_was_to_hear_is_no_fault() {
+    let silent = |harness: &Harness<common::Agent>| harness.published("response.silent").len();
+    let mut harness = call(json!({}));
+    harness.model_calls("later", "{}");
+    assert_eq!(silent(&harness), 0, "a tool was called");
+
+    let mut harness = call(json!({}));
+    harness.caller_says("how much is it?");
+    harness.response_begins();
+    harness.caller_interrupts();
+    harness.response_ends("cancelled");
+    assert_eq!(silent(&harness), 0, "the caller went on");
+
+    for response in [json!({"output_modalities": ["text"]}), json!({"conversation": "none"})] {
+        let mut harness = call(json!({}));
+        let event = json!({"type": "response.create", "response": response});
+        command(&mut harness, json!({"model_event": event}));
+        ends_without_a_sound(&mut harness, "completed", &json!(null));
+        assert_eq!(silent(&harness), 0, "the tenant asked for text");
+    }
+
+    let mut harness = call(json!({}));
+    harness.response_begins();
+    harness.tool_item("now", r#"{"acc"#, "incomplete");
+    harness.response_ends("incomplete");
+    assert_eq!(silent(&harness), 1, "a call cut off in its arguments was not run");
 }

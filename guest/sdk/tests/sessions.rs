@@ -3,7 +3,7 @@
 #[expect(dead_code, reason = "each test file uses what it needs of this")]
 mod common;
 
-use common::{Agent, call};
+use common::{Agent, call, command};
 use cordboard_sdk::harness::{Harness, call_info};
 use cordboard_sdk::{Action, AudioFormat, CallInfo, Dialect, Encoding, Event, Speaker};
 use serde_json::{Value, json};
@@ -126,6 +126,88 @@ fn a_session_in_another_format_is_not_spoken_to() {
     assert_eq!(harness.sent("response.create").len(), 1);
 }
 
+/// The server has something against what it was sent, and does not say against what.
+fn complain(harness: &mut Harness<Agent>, message: &str) {
+    harness.model(json!({"type": "error", "error": {
+        "type": "invalid_request_error", "code": null, "message": message, "param": null,
+        "event_id": null,
+    }}));
+}
+
+fn unconfirmed(settings: &str) -> Harness<Agent> {
+    let mut harness = Harness::<Agent>::with_settings(settings);
+    let info =
+        cordboard_sdk::ModelInfo { session: "s".into(), model: "m".into(), dialect: Dialect::Ga };
+    harness.feed(Event::ModelReady(info));
+    harness
+}
+
+#[test]
+fn an_error_that_names_nothing_is_about_the_session_when_no_confirmation_follows() {
+    let mut harness = unconfirmed(r#"{"greet": true}"#);
+    complain(&mut harness, "Something is not supported.");
+    assert_eq!(harness.published("model.error")[0]["message"], "Something is not supported.");
+    harness.advance(1_000);
+    let least = harness.sent("session.update").pop().expect("an update");
+    assert!(least["session"].get("tools").is_none(), "asked again with less");
+    assert_eq!(harness.published("session.refused")[0]["message"], "Something is not supported.");
+    harness.model(json!({"type": "session.updated", "session": {}}));
+    assert_eq!(harness.sent("response.create").len(), 1, "the caller is greeted all the same");
+
+    let mut harness = unconfirmed("{}");
+    for _ in 0..2 {
+        complain(&mut harness, "No.");
+        harness.advance(1_000);
+    }
+    assert_eq!(harness.published("session.refused").len(), 2);
+    assert!(harness.played_ms() > 0, "within 2 s the caller hears that it does not work");
+    assert!(harness.hang_up().is_some());
+}
+
+#[test]
+fn an_error_that_names_the_parameter_in_its_words_costs_that_parameter_alone() {
+    let mut harness = unconfirmed("{}");
+    complain(&mut harness, "Unknown parameter: 'session.audio.output.voice'.");
+    let update = harness.sent("session.update").pop().expect("an update");
+    assert!(update["session"]["audio"]["output"].get("voice").is_none());
+    assert!(update["session"]["tools"].is_array());
+}
+
+#[test]
+fn a_parameter_by_its_name_in_the_beta_is_left_out() {
+    for (param, pointer) in [
+        ("voice", "/audio/output/voice"),
+        ("session.voice", "/audio/output/voice"),
+        ("session.input_audio_transcription.model", "/audio/input/transcription"),
+    ] {
+        let mut harness = unconfirmed("{}");
+        harness.model(json!({"type": "error", "error": {"message": "no", "param": param}}));
+        let update = harness.sent("session.update").pop().expect("an update");
+        assert_eq!(update["session"].pointer(pointer), None, "{param}");
+        assert!(update["session"]["tools"].is_array(), "{param}");
+    }
+}
+
+#[test]
+fn an_error_about_something_else_costs_the_session_nothing() {
+    let mut harness = unconfirmed("{}");
+    complain(&mut harness, "Something is not supported.");
+    harness.model(json!({"type": "session.updated", "session": {}}));
+    harness.advance(5_000);
+    assert_eq!(harness.sent("session.update").len(), 1, "it was confirmed");
+
+    let mut harness = unconfirmed("{}");
+    let about = |param: Value, event_id: Value, code: Value| {
+        json!({"type": "error", "error":
+            {"message": "no", "param": param, "event_id": event_id, "code": code}})
+    };
+    harness.model(about(json!("item.id"), json!(null), json!(null)));
+    harness.model(about(json!(null), json!("cb-history-7"), json!(null)));
+    harness.model(about(json!(null), json!(null), json!("response_cancel_not_active")));
+    harness.advance(5_000);
+    assert_eq!(harness.sent("session.update").len(), 1);
+}
+
 #[test]
 fn a_session_refused_even_at_its_least_ends_the_call_audibly() {
     let mut harness = Harness::<Agent>::start();
@@ -177,6 +259,92 @@ fn a_restored_session_is_told_what_was_said_and_heard() {
     let creates = harness.sent("response.create");
     assert_eq!(creates.len(), 1, "the caller still waits for an answer");
     assert!(creates[0].get("response").is_none(), "which is no second greeting");
+}
+
+/// What the new session is told, item by item.
+fn told(harness: &Harness<Agent>) -> Vec<String> {
+    let items = harness.sent("conversation.item.create");
+    items
+        .iter()
+        .map(|event| {
+            let item = &event["item"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            match text(&item["type"]).as_str() {
+                "message" => {
+                    format!("{}: {}", text(&item["role"]), text(&item["content"][0]["text"]))
+                }
+                "function_call" => format!("{}({})", text(&item["name"]), text(&item["arguments"])),
+                "function_call_output" => format!("-> {}", text(&item["output"])),
+                other => panic!("{other}"),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_restored_session_is_told_of_keys_and_of_tools_with_their_outputs_in_order() {
+    let mut harness = call(json!({}));
+    harness.caller_says("my balance please");
+    harness.model_says("Type your number", 400);
+    harness.hear_all();
+    command(&mut harness, json!({"tell": "[The caller typed 4711]"}));
+    harness.model_calls("now", r#"{"account":4711}"#);
+    let later = harness.model_calls("later", r#"{"account":4712}"#);
+    harness.model_lost();
+    harness.forget();
+    command(&mut harness, json!({"tell": "[The caller typed 99]"}));
+    command(&mut harness, json!({"answer": later}));
+    let open = harness.sent_all();
+    assert!(open.is_empty(), "there is nobody to tell: {open:?}");
+    harness.model_restored();
+    let expected = [
+        "user: my balance please",
+        "assistant: Type your number",
+        "user: [The caller typed 4711]",
+        r#"now({"account":4711})"#,
+        "-> done",
+        r#"later({"account":4712})"#,
+        "user: [The caller typed 99]",
+        "-> late output",
+    ];
+    assert_eq!(told(&harness), expected);
+    let calls: Vec<Value> = harness
+        .sent("conversation.item.create")
+        .iter()
+        .map(|event| event["item"]["call_id"].clone())
+        .filter(Value::is_string)
+        .collect();
+    assert_eq!(calls[0], calls[1], "an output belongs to its call");
+    assert_eq!(calls[2], calls[3]);
+    assert_ne!(calls[0], calls[2]);
+    assert_eq!(harness.sent("response.create").len(), 1, "the answer to it is still owed");
+
+    harness.model_lost();
+    harness.forget();
+    harness.model_restored();
+    assert_eq!(told(&harness), expected, "and so is the next one");
+}
+
+#[test]
+fn a_tool_that_answers_after_the_exchange_answers_the_call_the_new_session_was_told_of() {
+    let mut harness = call(json!({}));
+    let later = harness.model_calls("later", "{}");
+    harness.model_lost();
+    harness.model_restored();
+    assert_eq!(told(&harness), ["later({})"]);
+    harness.forget();
+    command(&mut harness, json!({"answer": later}));
+    assert_eq!(told(&harness), ["-> late output"]);
+    assert_eq!(harness.sent("conversation.item.create")[0]["item"]["call_id"], later.as_str());
+}
+
+#[test]
+fn what_was_told_before_there_was_a_session_reaches_the_first_one() {
+    let mut harness = Harness::<Agent>::start();
+    command(&mut harness, json!({"tell": "[The caller typed 4711]"}));
+    assert!(harness.sent_all().is_empty());
+    harness.model_ready();
+    assert_eq!(told(&harness), ["user: [The caller typed 4711]"]);
 }
 
 #[test]

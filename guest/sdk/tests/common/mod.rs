@@ -2,7 +2,7 @@
 
 use cordboard_sdk::harness::Harness;
 use cordboard_sdk::{
-    Audio, Call, CallInfo, Greeting, Idle, Session, Tenant, Tool, ToolAnswer, ToolCall, Turn,
+    Audio, Call, CallInfo, Greeting, Idle, Role, Session, Tenant, Tool, ToolAnswer, ToolCall, Turn,
     TurnDetection,
 };
 use serde_json::{Value, json};
@@ -89,6 +89,12 @@ impl Tenant for Agent {
         }
         if let Some(words) = command["hang_up"].as_str() {
             call.say_and_hang_up(words, "told to");
+        }
+        if let Some(text) = command["tell"].as_str() {
+            call.tell(Role::User, text);
+        }
+        if command["model_event"].is_object() {
+            call.model_event(command["model_event"].clone());
         }
         if command["flush"] == true {
             call.flush();
