@@ -20,11 +20,11 @@ use crate::metrics::Metrics;
 use crate::model::ModelEndpoint;
 use crate::net::outbound_http::{Bounds, OutboundHttp};
 use crate::recorder::Recorder;
+use crate::renewable::Renewable;
 use crate::rollout::Rollouts;
 use crate::secret::Secret;
 use crate::shared::admissions::Admissions;
 use crate::shared::directory::CallDirectory;
-use crate::shared::renewable::Renewable;
 use crate::twilio::rest::TwilioRest;
 
 /// Our last words to a caller: raw mu-law, 8 kHz (made by `apology.sh`).

@@ -4,7 +4,7 @@
 //! What a call does is decided in [`cordboard_call`], what is on the wire in [`cordboard_wire`], what a
 //! tenant may do in [`cordboard_tenant`].
 //!
-//! A call's way through it: [`twilio::webhook`] answers the carrier and promises a stream, `calls` runs
+//! A call's way through it: [`webhook`] answers the carrier and promises a stream, `calls` runs
 //! the call when that stream comes, and [`gateway`] puts together what calls share. [`RealtimeConnection`] is the
 //! model's side for programs without a telephone.
 
@@ -23,6 +23,7 @@ pub mod net;
 mod new;
 pub mod recorder;
 mod reload;
+pub mod renewable;
 pub mod replay;
 pub mod rollout;
 pub mod secret;
@@ -30,5 +31,6 @@ pub mod serve;
 pub mod shared;
 mod signals;
 pub mod twilio;
+pub mod webhook;
 
 pub use model::RealtimeConnection;

@@ -20,7 +20,7 @@ use crate::logging::Logging;
 use crate::net::listen;
 use crate::reload::{Load, Reload};
 use crate::signals;
-use crate::twilio::webhook;
+use crate::webhook;
 
 /// How often promises whose stream never came are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);

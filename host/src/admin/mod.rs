@@ -36,7 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::audit::Audit;
 use crate::config::AdminToken;
 use crate::gateway::Gateway;
-use crate::shared::renewable::Renewable;
+use crate::renewable::Renewable;
 use access::{Operator, Tokens};
 use problem::Problem;
 pub(crate) use watch::Folders;

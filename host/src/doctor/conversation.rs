@@ -5,7 +5,7 @@ use std::time::Duration;
 use cordboard_wire::openai::{AudioFormat, ClientEvent, ErrorKind, ServerEvent, SessionAudio};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Outcome, Step};
+use super::step::{Outcome, Step};
 use crate::model::{ModelIn, ModelSocket};
 
 /// How long the server may take.

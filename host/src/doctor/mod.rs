@@ -6,10 +6,10 @@
 //! costs.
 
 mod conversation;
+mod step;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::config::{Config, Sources, Trust};
 use crate::model::{ConnectError, ModelEndpoint, ModelSocket};
 use conversation::Patience;
+pub use step::{Outcome, Step};
 
 /// What to examine and how to tell.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -31,33 +32,6 @@ pub struct DoctorArgs {
     /// Print one JSON object at the end instead of a line per step
     #[arg(long)]
     pub json: bool,
-}
-
-/// One step of the examination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// A word: `config`, `carrier`, `tenants`, `key`, `connect`, `session`, `audio`, `response`.
-    pub name: &'static str,
-    /// How it went.
-    pub outcome: Outcome,
-    /// What was found.
-    pub found: String,
-    /// What to do about it; empty when nothing needs to be done.
-    pub todo: Vec<String>,
-}
-
-/// How a step went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// Nothing to do.
-    Ok,
-    /// It works, and should be looked at.
-    Warning,
-    /// Calls will not be answered.
-    Failed,
-    /// An earlier step failed.
-    Skipped,
 }
 
 /// The whole examination.
@@ -258,32 +232,4 @@ fn is_about_the_key(error: &ConnectError) -> bool {
 /// Some providers take a key in the URL's query.
 fn shown(url: &str) -> &str {
     url.split('?').next().unwrap_or(url)
-}
-
-impl Step {
-    fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, outcome: Outcome::Ok, found: found.into(), todo: Vec::new() }
-    }
-
-    fn failed(name: &'static str, found: impl Into<String>, todo: Vec<String>) -> Self {
-        Self { name, outcome: Outcome::Failed, found: found.into(), todo }
-    }
-
-    fn with_warnings(self, todo: Vec<String>) -> Self {
-        let outcome = if todo.is_empty() { self.outcome } else { Outcome::Warning };
-        Self { outcome, todo, ..self }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = match self.outcome {
-            Outcome::Ok => "ok",
-            Outcome::Warning => "look",
-            Outcome::Failed => "FAILED",
-            Outcome::Skipped => "-",
-        };
-        writeln!(f, "{:<9} {outcome:<7} {}", self.name, self.found)?;
-        self.todo.iter().try_for_each(|todo| writeln!(f, "{:17} -> {todo}", ""))
-    }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::shared::renewable::Renewable;
+use crate::renewable::Renewable;
 
 /// Returns the configuration for every outgoing TLS connection.
 ///

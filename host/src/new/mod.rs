@@ -5,6 +5,7 @@
 //! the very sources this binary was built beside. The templates are whole projects under `templates/`, with
 //! `my-tenant` for a name; the tests write each of them anew and run every command that is printed.
 
+mod embedded;
 mod name;
 mod vendored;
 
@@ -14,11 +15,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-
-mod embedded {
-    //! What `build.rs` found.
-    include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
-}
 
 /// The name every template is written with.
 const PLACEHOLDER: &str = "my-tenant";

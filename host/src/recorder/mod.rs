@@ -9,6 +9,7 @@
 //! synced: five seconds.
 
 mod call_recorder;
+mod counters;
 mod place;
 mod retention;
 mod writer;
@@ -21,12 +22,11 @@ use std::thread::JoinHandle;
 use cordboard_call::contract::{CallInfo, Ended};
 use cordboard_recording::{Header, Redaction};
 use cordboard_tenant::{Observer, Version};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 
 pub use crate::config::Recording as Settings;
-use crate::metrics::{Metrics, TenantKind};
+use crate::metrics::Metrics;
 use call_recorder::CallRecorder;
+use counters::Counters;
 
 /// Records the calls of one gateway.
 #[derive(Debug)]
@@ -45,19 +45,6 @@ struct Writer {
     thread: JoinHandle<()>,
 }
 
-/// What is counted.
-#[derive(Debug, Clone)]
-struct Counters {
-    recordings: Family<TenantKind, Counter>,
-    bytes: Counter,
-}
-
-impl Counters {
-    fn count(&self, tenant: &str, kind: &'static str) {
-        self.recordings.get_or_create(&TenantKind { tenant: tenant.to_owned(), kind }).inc();
-    }
-}
-
 /// The recording of one call. Dropped before [`Recording::finish`] it ends as abandoned.
 #[derive(Debug)]
 pub struct Recording(Arc<CallRecorder>);
@@ -68,10 +55,7 @@ impl Recorder {
     pub fn new(settings: Settings, metrics: &Metrics) -> Self {
         Self {
             waiting: Arc::default(),
-            counters: Counters {
-                recordings: metrics.recordings.clone(),
-                bytes: metrics.recorded_bytes.clone(),
-            },
+            counters: Counters::of(metrics),
             writer: Mutex::default(),
             settings,
         }

@@ -11,7 +11,8 @@ use cordboard_recording::{End, Why, pack_end};
 use tracing::{info, warn};
 
 use super::call_recorder::{CallRecorder, Taken};
-use super::{Counters, Settings, place, retention};
+use super::counters::Counters;
+use super::{Settings, place, retention};
 
 /// From one round to the next: what a killed process loses, and less than the second that is promised.
 const ROUND: Duration = Duration::from_millis(800);

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use cordboard_recording::{Recording, Tail};
 
-use super::{Components, Difference, Replay, with};
+use super::components::Components;
+use super::run::{Difference, Replay, seconds, with};
 
 /// What came of a dry run.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ pub async fn dry_run(tenant: &str, component: &Path, dir: &Path) -> anyhow::Resu
 
 fn objection(replay: &Replay) -> Option<String> {
     if let Some(Difference { now, event, what, .. }) = replay.failures().next() {
-        let (at, event) = (super::seconds(*now), cordboard_recording::describe::cut(event, 60));
+        let (at, event) = (seconds(*now), cordboard_recording::describe::cut(event, 60));
         return Some(format!("it fails at {at}, {event}: {}", what.replayed()));
     }
     replay.amount.clone()

@@ -8,7 +8,7 @@ use cordboard_recording::{Recording, instance_traces};
 use cordboard_tenant::Digest;
 use cordboard_tenant::version_store::When;
 
-use super::{Difference, Replay, What, seconds};
+use super::run::{Difference, Replay, What, seconds};
 
 /// A replay as text: what was replayed, the verdict, the first difference in full, and the others: each in full if
 /// `all`, else with those that are audio alone drawn together.

@@ -8,7 +8,6 @@
 pub mod admissions;
 pub mod directory;
 pub(crate) mod expiring_map;
-pub mod renewable;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
