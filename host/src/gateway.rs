@@ -167,6 +167,16 @@ impl Gateway {
         self.rollouts.is_lagging();
     }
 
+    /// All figures in the OpenMetrics text format. They name tenants: not for everybody.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        let beat = self.engine.heartbeat();
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.ticker_ticks.set(gauge(beat.ticks));
+        self.metrics.ticker_late.set(gauge(beat.late));
+        self.metrics.text()
+    }
+
     /// Passes on what a tenant publishes about a call.
     pub fn publish(&self, call: &CallInfo, publication: &Publication) {
         // The topic only: the JSON may hold a caller's words, which stay out of the log above DEBUG.

@@ -17,6 +17,7 @@ use crate::admin::{self, Admin, Folders};
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::logging::Logging;
+use crate::metrics::OPENMETRICS;
 use crate::net::listen;
 use crate::reload::{Load, Reload};
 use crate::signals;
@@ -24,6 +25,9 @@ use crate::webhook;
 
 /// How often promises whose stream never came are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Two scrapers and a person with a browser need fewer.
+const METRICS_CONNECTIONS_MAX: usize = 16;
 
 /// Whether changed files of tenants are deployed as they change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +96,17 @@ pub(crate) async fn serve(config: Config, process: Process) -> anyhow::Result<()
         // What it ends with is said nowhere: without it calls go on, and who asks sees that nobody answers.
         beside.spawn(async move { drop(axum::serve(listener, admin.router()).await) });
     }
+    if let Some(listen) = gateway.config.metrics_listen {
+        let listener = TcpListener::bind(listen).await.with_context(|| {
+            format!(
+                "the metrics can not listen on {listen}: is another program there? \
+                 (CORDBOARD_METRICS_LISTEN)"
+            )
+        })?;
+        info!(listen = %listener.local_addr().unwrap_or(listen), "serving /metrics");
+        let pages = metrics_router(Arc::clone(&gateway));
+        beside.spawn(listen::serve(listener, pages, METRICS_CONNECTIONS_MAX));
+    }
     if watch == Watch::Yes {
         info!(dir = %gateway.config.tenants_dir.display(), "watching the tenants' files");
         beside.spawn(admin::watch(Arc::clone(&gateway)));
@@ -132,14 +147,21 @@ pub async fn run(
     sweeper.abort();
 }
 
-/// All routes of one gateway.
+/// All routes of one gateway's public port. None says anything about tenants without a signature.
 pub fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
         .route("/health", get(|| async { "ok\n" }))
         .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
         .merge(webhook::routes())
         .with_state(gateway)
+}
+
+/// The one page of the metrics' own port. Whoever reaches that port may read it.
+fn metrics_router(gateway: Arc<Gateway>) -> Router {
+    let page = |State(gateway): State<Arc<Gateway>>| async move {
+        ([(header::CONTENT_TYPE, OPENMETRICS)], gateway.metrics_text())
+    };
+    Router::new().route("/metrics", get(page)).with_state(gateway)
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
@@ -147,15 +169,6 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
     "ready\n".into_response()
-}
-
-async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
-    let beat = gateway.engine.heartbeat();
-    let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    gateway.metrics.ticker_ticks.set(gauge(beat.ticks));
-    gateway.metrics.ticker_late.set(gauge(beat.late));
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], gateway.metrics.text()).into_response()
 }
 
 async fn sweep(gateway: Arc<Gateway>) {

@@ -164,14 +164,19 @@ impl Stand {
     }
 
     fn run(&self, audio: &str, signal: &str, calls: u32, swap: bool) -> Result<Run> {
-        let admin = free_port()?;
+        let (admin, metrics) = (free_port()?, free_port()?);
+        let metrics_listen = format!("127.0.0.1:{metrics}");
         let admin_listen = format!("127.0.0.1:{admin}");
         let gateway = Gateway::start(
             &self.program,
             &format!("audio = \"{audio}\""),
             &self.model_url,
             calls,
-            &[("CORDBOARD_ADMIN_LISTEN", &admin_listen), ("CORDBOARD_ADMIN_TOKEN", ADMIN_TOKEN)],
+            &[
+                ("CORDBOARD_ADMIN_LISTEN", &admin_listen),
+                ("CORDBOARD_ADMIN_TOKEN", ADMIN_TOKEN),
+                ("CORDBOARD_METRICS_LISTEN", &metrics_listen),
+            ],
         )?;
         let pid = gateway.program.pid();
         let operator = Operator { stand: self, url: format!("http://{admin_listen}") };
@@ -199,7 +204,7 @@ impl Stand {
         std::thread::sleep(Duration::from_secs(2));
         let memory_kib = [before, most.into_inner(), memory_kib(pid)?];
         let report = callers.report()?;
-        let frames_in = frames_in(gateway.port)?;
+        let frames_in = frames_in(metrics)?;
         Ok(Run { report, steps, memory_kib, frames_in })
     }
 }

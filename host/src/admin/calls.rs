@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::json;
@@ -12,6 +13,7 @@ use serde_json::json;
 use super::access::{Operator, Scope};
 use super::{Admin, Answer, Body, read};
 use crate::admin::problem::Problem;
+use crate::metrics::OPENMETRICS;
 use crate::shared::directory::CallCommand;
 
 #[derive(Deserialize)]
@@ -90,6 +92,19 @@ pub(super) async fn command(
 #[serde(deny_unknown_fields)]
 struct Drain {
     deadline_s: Option<u64>,
+}
+
+/// All figures, for whoever looks after all tenants.
+pub(super) async fn metrics(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+) -> Result<Response, Problem> {
+    if operator.scope != Scope::All {
+        let message = "the metrics are about all tenants, and this token is for one of them";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-tenant", message));
+    }
+    let text = admin.gateway.metrics_text();
+    Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response())
 }
 
 /// Refuses new calls from now on, and ends running ones at the deadline.

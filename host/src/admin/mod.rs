@@ -133,6 +133,7 @@ impl Admin {
             .route("/v1/calls/{call}/hang-up", post(calls::hang_up))
             .route("/v1/calls/{call}/command", post(calls::command))
             .route("/v1/drain", post(calls::drain))
+            .route("/metrics", get(calls::metrics))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             // It bounds its body itself.
             .route("/v1/tenants/{tenant}/deploy", post(deploy::deploy))

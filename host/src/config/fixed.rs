@@ -21,6 +21,7 @@ impl Config {
             recording,
             compile,
             admin: Admin { listen: admin_listen, tokens },
+            metrics_listen,
             secrets: _,
             warnings: _,
         } = self;
@@ -36,6 +37,7 @@ impl Config {
             ("recording", *recording != new.recording),
             ("compile", *compile != new.compile),
             ("admin.listen", *admin_listen != new.admin.listen),
+            ("metrics.listen", *metrics_listen != new.metrics_listen),
             // Without any the admin API has no port, which is not opened later.
             ("admin.token", tokens.is_empty() && !new.admin.tokens.is_empty()),
         ];

@@ -100,6 +100,9 @@ keys! {
         "an address with a port that callers do not reach, for example 127.0.0.1:8081"
     ADMIN_TOKEN "admin.token" "CORDBOARD_ADMIN_TOKEN"
         "a text of at least 16 characters nobody can guess, for example from `openssl rand -hex 24`"
+
+    METRICS_LISTEN "metrics.listen" "CORDBOARD_METRICS_LISTEN"
+        "an address with a port that only your Prometheus reaches, for example 127.0.0.1:9464"
 }
 
 /// Tables of `cordboard.toml` whose keys the operator chooses.

@@ -57,6 +57,8 @@ pub struct Config {
     pub compile: Compile,
     /// The operators' own interface.
     pub admin: Admin,
+    /// Where `/metrics` is served without a token; none unless the operator says so.
+    pub metrics_listen: Option<SocketAddr>,
     /// The operator's secrets for tenants' HTTP requests, by name.
     pub secrets: BTreeMap<String, Secret>,
     /// What should be looked at, though it works.
@@ -280,6 +282,9 @@ impl Reader<'_> {
             recording: self.recording(),
             compile: self.compile(),
             admin: self.admin(),
+            metrics_listen: self.parsed(&keys::METRICS_LISTEN, |text| {
+                text.parse().map_err(|_| "not an address with a port".into())
+            }),
             secrets: self.secrets(),
             warnings: Vec::new(),
         };

@@ -91,6 +91,12 @@ impl Served {
         listen_of(&line)
     }
 
+    /// Where it serves its figures, once it has said so.
+    pub async fn metrics_address(&mut self) -> String {
+        let line = self.said("serving /metrics").await;
+        listen_of(&line)
+    }
+
     /// Waits for a line of its log.
     pub async fn said(&mut self, words: &str) -> String {
         let mut found = None;

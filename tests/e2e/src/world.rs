@@ -287,9 +287,10 @@ silence_duration_ms = 300
         (answer.status().as_u16(), answer.text().await.expect("the answer has an end"))
     }
 
-    /// A counter of `/metrics`, named with its labels as it is written there without the prefix; 0 if it is not there.
-    pub async fn counted(&self, series: &str) -> u64 {
-        let (_, text) = self.get("/metrics").await;
+    /// A counter of the metrics, named with its labels as it is written there without the prefix;
+    /// 0 if it is not there.
+    pub fn counted(&self, series: &str) -> u64 {
+        let text = self.gateway().metrics_text();
         text.lines()
             .find_map(|line| {
                 line.strip_prefix("cordboard_")?.strip_prefix(series)?.strip_prefix(' ')

@@ -62,7 +62,7 @@ async fn a_version_that_traps_every_second_is_rolled_back_by_itself_and_no_call_
     // How long a gap lasts on this machine when nothing traps is what the neighbours say.
     let dead_air_ms = (DEAD_AIR_FRAMES_MAX * 20) as f64;
     assert!(storm.gap_ms_max <= dead_air_ms + neighbours.gap_ms_max, "{storm}\n{neighbours}");
-    let recovered = world.counted(r#"notes_total{tenant="storm",kind="tenant-recovered"}"#).await;
+    let recovered = world.counted(r#"notes_total{tenant="storm",kind="tenant-recovered"}"#);
     assert!(recovered >= 3, "three faults make a verdict: {recovered}");
     world.close().await;
 }

@@ -40,8 +40,8 @@ async fn messages_that_break_the_protocol_are_counted_and_the_call_goes_on() {
     let call = world.call(script).await;
 
     assert_eq!(call.end, End::CallerHungUp);
-    assert_eq!(world.counted(r#"malformed_total{kind="carrier-message"}"#).await, count);
-    assert_eq!(world.counted(r#"malformed_total{kind="binary-frame"}"#).await, 2);
+    assert_eq!(world.counted(r#"malformed_total{kind="carrier-message"}"#), count);
+    assert_eq!(world.counted(r#"malformed_total{kind="binary-frame"}"#), 2);
     neighbour.ends_unharmed([500, 700, 700]).await;
     let sessions = world.close().await;
     assert!(sessions.iter().all(|session| outcomes(session).iter().all(|o| *o == "completed")));
@@ -59,7 +59,7 @@ async fn an_oversized_message_ends_its_own_call_alone() {
     neighbour.ends_unharmed([500, 700, 700]).await;
     until("the call is over", || world.gateway().calls.is_empty()).await;
     let lost = r#"calls_ended_total{tenant="default",kind="carrier-lost"}"#;
-    assert_eq!(world.counted(lost).await, 1);
+    assert_eq!(world.counted(lost), 1);
     world.close().await;
 }
 
@@ -70,7 +70,7 @@ async fn an_oversized_form_is_refused_before_it_is_read() {
     let call = world.placed(CallPlan { form: junk, ..CallPlan::new(caller()) }).await;
 
     assert_eq!(call.requests[0].status, Some(413));
-    assert_eq!(world.counted(r#"refused_total{kind="form-too-large"}"#).await, 1);
+    assert_eq!(world.counted(r#"refused_total{kind="form-too-large"}"#), 1);
     assert!(world.close().await.is_empty());
 }
 
@@ -118,7 +118,7 @@ async fn a_form_that_names_no_call_is_a_bad_request() {
     )
     .await;
     assert_eq!(status, 404);
-    assert_eq!(world.counted(r#"refused_total{kind="malformed-webhook"}"#).await, 5);
+    assert_eq!(world.counted(r#"refused_total{kind="malformed-webhook"}"#), 5);
     assert!(world.close().await.is_empty());
 }
 
@@ -130,7 +130,7 @@ async fn a_stream_that_begins_with_nonsense_is_turned_away() {
     socket.say("GET / HTTP/1.1".into()).await;
 
     assert_eq!(socket.closed().await, 1008);
-    assert_eq!(world.counted(r#"refused_total{kind="no-start"}"#).await, 1);
+    assert_eq!(world.counted(r#"refused_total{kind="no-start"}"#), 1);
     world.close().await;
 }
 
@@ -147,7 +147,7 @@ async fn a_format_nobody_knows_is_turned_away_by_name() {
         .await;
 
     assert_eq!(socket.closed().await, 1008);
-    assert_eq!(world.counted(r#"refused_total{kind="unknown-format"}"#).await, 1);
+    assert_eq!(world.counted(r#"refused_total{kind="unknown-format"}"#), 1);
     world.close().await;
 }
 

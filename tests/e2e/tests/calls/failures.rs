@@ -255,7 +255,7 @@ fn assert_apology(call: &CallReport) {
 async fn assert_ended(world: &World, kind: &str) {
     until("the call is over", || world.gateway().calls.is_empty()).await;
     let series = format!(r#"calls_ended_total{{tenant="default",kind="{kind}"}}"#);
-    assert_eq!(world.counted(&series).await, 1, "{series}");
+    assert_eq!(world.counted(&series), 1, "{series}");
 }
 
 fn talks<const N: usize>(answers_ms: [u32; N]) -> ModelConfig {

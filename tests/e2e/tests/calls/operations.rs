@@ -19,7 +19,9 @@ async fn a_log_that_nobody_reads_costs_no_call_a_frame_and_sigterm_still_ends_it
     let mut command = gateway(&["serve"], &model, place.path());
     // So much that the pipe and the gateway's own buffer are full soon.
     command.env("RUST_LOG", "info,cordboard=trace,tungstenite=trace,mio=trace");
+    command.env("CORDBOARD_METRICS_LISTEN", "127.0.0.1:0");
     let mut served = Served::start(command).await;
+    let metrics = served.metrics_address().await;
     served.leave_log_unread();
     let webhook = format!("http://{}/incoming-call", served.address);
     let carrier = carrier();
@@ -30,9 +32,9 @@ async fn a_log_that_nobody_reads_costs_no_call_a_frame_and_sigterm_still_ends_it
     let mut before = 0;
     while before == 0 {
         carrier.call(&webhook, talk()).await;
-        before = figure(&served, "cordboard_log_lines_dropped").await;
+        before = figure(&metrics, "cordboard_log_lines_dropped").await;
     }
-    let calls_before = figure(&served, FRAMES_IN).await;
+    let calls_before = figure(&metrics, FRAMES_IN).await;
     let call = carrier.call(&webhook, talk()).await;
     let health = client
         .get(format!("http://{}/health", served.address))
@@ -40,8 +42,8 @@ async fn a_log_that_nobody_reads_costs_no_call_a_frame_and_sigterm_still_ends_it
         .send()
         .await
         .expect("it answers");
-    let after = figure(&served, "cordboard_log_lines_dropped").await;
-    let frames = figure(&served, FRAMES_IN).await - calls_before;
+    let after = figure(&metrics, "cordboard_log_lines_dropped").await;
+    let frames = figure(&metrics, FRAMES_IN).await - calls_before;
     strangers.abort();
     served.terminate();
     let code = served.ended().await;
@@ -232,8 +234,8 @@ async fn refused(client: &reqwest::Client, webhook: &str) {
 }
 
 /// One of the gateway's own figures; 0 before there is one.
-async fn figure(served: &Served, name: &str) -> u64 {
-    let url = format!("http://{}/metrics", served.address);
+async fn figure(metrics: &str, name: &str) -> u64 {
+    let url = format!("http://{metrics}/metrics");
     let text =
         plain_client().get(url).send().await.expect("it answers").text().await.expect("it is text");
     let line = text.lines().find_map(|line| line.strip_prefix(name));
