@@ -167,6 +167,13 @@ impl Gateway {
         self.rollouts.is_lagging();
     }
 
+    /// Gives up what was prepared for a call whose stream will not come.
+    pub fn forget_pending(&self, call_sid: &str) {
+        for _ in 0..self.admissions.forget_pending(call_sid) {
+            self.metrics.refuse("stream-never-came");
+        }
+    }
+
     /// All figures in the OpenMetrics text format. They name tenants: not for everybody.
     #[must_use]
     pub fn metrics_text(&self) -> String {

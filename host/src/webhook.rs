@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Path, Request, State, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use cordboard_tenant::Deployment;
@@ -44,20 +44,22 @@ const STREAM_WRITE_BYTES_MAX: usize = 256 * 1024;
 /// All routes the carrier uses.
 pub(crate) fn routes() -> Router<Arc<Gateway>> {
     Router::new()
-        .route("/incoming-call", post(incoming_call))
-        .route("/api/webhooks/twilio/voice", post(incoming_call))
-        .route("/t/{tenant}/incoming-call", post(incoming_call_for_tenant))
+        .route("/incoming-call", get(incoming_call).post(incoming_call))
+        .route("/api/webhooks/twilio/voice", get(incoming_call).post(incoming_call))
+        .route(
+            "/t/{tenant}/incoming-call",
+            get(incoming_call_for_tenant).post(incoming_call_for_tenant),
+        )
         .route("/media/{token}", get(stream))
         .route("/stream-status", post(stream_status))
         .route("/after-stream", post(after_stream))
 }
 
 async fn incoming_call(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
-    let (webhook, origin) =
-        match SignedForm::receive(&gateway, request).await.and_then(SignedForm::webhook) {
-            Ok(both) => both,
-            Err(refused) => return refused.into_response(),
-        };
+    let (webhook, origin) = match announced(&gateway, request).await {
+        Ok(both) => both,
+        Err(answer) => return answer,
+    };
     let Some(deployment) = gateway.tenants.for_number(webhook.to.as_deref().unwrap_or_default())
     else {
         gateway.metrics.refuse("tenant-broken");
@@ -77,11 +79,10 @@ async fn incoming_call_for_tenant(
     Path(tenant): Path<String>,
     request: Request,
 ) -> Response {
-    let (webhook, origin) =
-        match SignedForm::receive(&gateway, request).await.and_then(SignedForm::webhook) {
-            Ok(both) => both,
-            Err(refused) => return refused.into_response(),
-        };
+    let (webhook, origin) = match announced(&gateway, request).await {
+        Ok(both) => both,
+        Err(answer) => return answer,
+    };
     let Some(deployment) = gateway.tenants.deployment(&tenant) else {
         gateway.metrics.refuse("unknown-tenant");
         warn!(
@@ -92,6 +93,21 @@ async fn incoming_call_for_tenant(
         return (StatusCode::NOT_FOUND, "no tenant has this id\n").into_response();
     };
     promise(&gateway, webhook, &origin, deployment)
+}
+
+/// Receives what was sent to a voice URL. An error is the answer to what announces no call.
+async fn announced(gateway: &Gateway, request: Request) -> Result<(Webhook, PublicUrl), Response> {
+    let received = SignedForm::receive(gateway, request).await.and_then(SignedForm::webhook);
+    let (webhook, origin) = received.map_err(IntoResponse::into_response)?;
+    if !webhook.is_status_callback() {
+        return Ok((webhook, origin));
+    }
+    // A number's status callback is often set to its voice URL. It must not open anything.
+    debug!(call = webhook.call_sid, status = ?webhook.call_status, "call status");
+    if webhook.call_status.is_final() {
+        gateway.forget_pending(&webhook.call_sid);
+    }
+    Err(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Answers with TwiML that connects the call to us, and starts connecting the model.
@@ -203,6 +219,8 @@ async fn stream_status(State(gateway): State<Arc<Gateway>>, request: Request) ->
     match status.event {
         StreamEvent::Error => {
             gateway.metrics.refuse("stream-error");
+            // The carrier never tries a stream again.
+            gateway.forget_pending(&call);
             warn!(
                 target: OUTSIDE,
                 call,
@@ -224,6 +242,8 @@ async fn after_stream(State(gateway): State<Arc<Gateway>>, request: Request) -> 
         Ok((webhook, _)) => webhook,
         Err(refused) => return refused.into_response(),
     };
+    // The carrier is past the stream, so one that has not come will not come.
+    gateway.forget_pending(&webhook.call_sid);
     if gateway.calls.has_ended(&webhook.call_sid) {
         return xml(twilio::hang_up());
     }
@@ -253,10 +273,18 @@ impl<'a> SignedForm<'a> {
             let text = format!("a webhook form may have {FORM_BYTES_MAX} bytes at most");
             return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, text));
         };
-        let pairs: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
+        let form: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
         let origin = origin(gateway, &parts.headers)?;
         let url = origin.http(path_and_query(&parts.uri));
-        check_signature(gateway, &parts.headers, &url, &pairs)?;
+        check_signature(gateway, &parts.headers, &url, &form)?;
+        // A number may be set to GET: its parameters are in the query, which the signed URL covers.
+        let pairs = match parts.method {
+            Method::GET => {
+                let query = parts.uri.query().unwrap_or_default().as_bytes();
+                form_urlencoded::parse(query).into_owned().collect()
+            }
+            _ => form,
+        };
         let idempotency_token =
             text_of(&parts.headers, "i-twilio-idempotency-token").map(str::to_owned);
         Ok(Self { gateway, origin, pairs, idempotency_token })

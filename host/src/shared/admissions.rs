@@ -147,6 +147,15 @@ impl Admissions {
         drop(lock(&self.answers).insert(Instant::now(), idempotency, twiml));
     }
 
+    /// Drops what was announced of a call whose stream will not come: its place and its model
+    /// session. Says how many announcements those were.
+    pub fn forget_pending(&self, call_sid: &str) -> usize {
+        lock(&self.pending).forget_where(|admission| match admission {
+            Admission::Call(pending) => pending.call_sid == call_sid,
+            Admission::Return { .. } => false,
+        })
+    }
+
     /// Drops announced calls whose stream never came, each with its model session; says how many.
     pub fn forget_expired(&self, now: Instant) -> usize {
         lock(&self.answers).forget_expired(now);

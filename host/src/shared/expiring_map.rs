@@ -84,6 +84,13 @@ impl<K: std::hash::Hash + Eq, V> ExpiringMap<K, V> {
         self.entries.get(key).filter(|(expires, _)| now < *expires).map(|(_, value)| value)
     }
 
+    /// Drops every entry that `which` names; says how many those were.
+    pub(crate) fn forget_where(&mut self, which: impl Fn(&V) -> bool) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|_, (_, value)| !which(value));
+        before - self.entries.len()
+    }
+
     /// Drops what nobody came for; says how many those were.
     pub(crate) fn forget_expired(&mut self, now: Instant) -> usize {
         let before = self.entries.len();
@@ -117,6 +124,17 @@ mod tests {
         map.insert(now, "first", 1).expect("there is room");
         assert_eq!(map.insert(now, "second", 2), Err(2));
         assert_eq!(map.insert(now + REDEEM_WITHIN, "second", 2), Ok(()));
+    }
+
+    #[test]
+    fn what_is_forgotten_by_its_value_makes_room_and_the_rest_stays() {
+        let (mut map, now) = (ExpiringMap::new(REDEEM_WITHIN, 2), Instant::now());
+        map.insert(now, "first", 1).expect("there is room");
+        map.insert(now, "second", 2).expect("there is room");
+        assert_eq!(map.forget_where(|value| *value == 1), 1);
+        assert_eq!(map.forget_where(|value| *value == 1), 0);
+        assert_eq!(map.insert(now, "third", 3), Ok(()));
+        assert_eq!(map.take(now, &"second"), Some(2));
     }
 
     #[test]

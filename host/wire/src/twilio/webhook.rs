@@ -146,6 +146,12 @@ impl Webhook {
         find(&self.all, name)
     }
 
+    /// Whether this tells how a call goes and asks for no TwiML: the call is over, or the carrier
+    /// says that it reports progress.
+    pub fn is_status_callback(&self) -> bool {
+        self.call_status.is_final() || self.find("CallbackSource").is_some()
+    }
+
     /// The place of a status callback in its call, from 0: callbacks arrive out of order and twice.
     pub fn sequence_number(&self) -> Option<u64> {
         self.find("SequenceNumber")?.parse().ok()

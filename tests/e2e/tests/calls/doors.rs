@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cordboard_e2e::by_hand::{Socket, call_sid, post, ring};
 use cordboard_e2e::{Plan, World, caller, checks, until};
+use cordboard_sim::carrier::signature::sign;
 use cordboard_sim::carrier::{CallPlan, CallReport, End, Knobs, Step};
 use cordboard_sim::model::{Answer, Exchange, ModelScript};
 
@@ -292,6 +293,78 @@ async fn a_tenant_whose_component_is_of_another_world_stops_no_other() {
     world.close().await;
 }
 
+async fn a_status_callback_at_the_voice_url_opens_nothing() {
+    let world = Plan::default().setting("CORDBOARD_MAX_CALLS", "1").open().await;
+
+    for (nth, status) in ["completed", "busy", "no-answer", "canceled", "failed"].iter().enumerate()
+    {
+        let call = call_sid(u8::try_from(nth).expect("there are five"));
+        for path in ["/incoming-call", "/t/default/incoming-call", "/t/nobody/incoming-call"] {
+            let answer = post(&world, path, &announcement(&call, status), true).await;
+            assert_eq!(answer, (204, String::new()), "{status} at {path}");
+        }
+    }
+    let mut progress = announcement("CA0000000000000000000000000000000b", "in-progress").to_vec();
+    progress.push(("CallbackSource", "call-progress-events"));
+    assert_eq!(post(&world, "/incoming-call", &progress, true).await, (204, String::new()));
+
+    assert!(world.close().await.is_empty(), "a model session was opened");
+}
+
+async fn a_caller_who_is_gone_before_the_stream_leaves_the_place_to_the_next() {
+    let world = Plan::default().setting("CORDBOARD_MAX_CALLS", "1").open().await;
+    let call = call_sid(9);
+    let failed = [
+        ("CallSid", call.as_str()),
+        ("StreamSid", "MZ0000000000000000000000000000000a"),
+        ("StreamEvent", "stream-error"),
+        ("StreamError", "the caller hung up"),
+    ];
+    let over = announcement(&call, "completed");
+
+    for (path, form) in [
+        ("/stream-status", &failed[..]),
+        ("/after-stream", &over[..]),
+        ("/incoming-call", &over[..]),
+    ] {
+        let stream = ring(&world, &call).await;
+        let (_, busy) =
+            post(&world, "/incoming-call", &announcement(&call_sid(8), "ringing"), true).await;
+        assert!(busy.contains("busy"), "{busy}");
+        let (status, body) = post(&world, path, form, true).await;
+        assert!(status < 300, "{path}: {body}");
+        assert_eq!(Socket::open(&world, &stream).await.err(), Some(403), "{path}");
+    }
+    ring(&world, &call).await;
+    post(&world, "/incoming-call", &over, true).await;
+
+    let log = world.log();
+    until("no session is left", || log.sessions().iter().all(|it| it.ended.is_some())).await;
+    world.close().await;
+}
+
+async fn a_webhook_by_get_is_answered_as_by_post_and_signed_over_its_query() {
+    let world = Plan::default().open().await;
+    let path = "/incoming-call?CallSid=CA0000000000000000000000000000000c\
+                &AccountSid=AC0000000000000000000000000000000a&CallStatus=ringing&To=%2B15550100002";
+    let client = cordboard_sim::http::client().build().expect("a plain client builds");
+    let ask = |signature: String| {
+        let request = client.get(world.url(path)).header("X-Twilio-Signature", signature);
+        async move { request.send().await.expect("the gateway answers") }
+    };
+    let public = format!("{}{path}", World::ORIGIN);
+
+    assert_eq!(ask(sign(World::AUTH_TOKEN, World::ORIGIN, &[])).await.status(), 403);
+    let answer = ask(sign(World::AUTH_TOKEN, &public, &[])).await;
+    assert_eq!(answer.status(), 200);
+    let twiml = answer.text().await.expect("the answer has an end");
+    assert!(twiml.contains("/media/"), "{twiml}");
+
+    let over = announcement("CA0000000000000000000000000000000c", "completed");
+    post(&world, "/incoming-call", &over, true).await;
+    world.close().await;
+}
+
 async fn the_public_port_tells_nothing_about_tenants() {
     let world = Plan::default().open().await;
     for path in ["/metrics", "/v1/tenants", "/v1/calls", "/openapi.json", "/"] {
@@ -302,6 +375,16 @@ async fn the_public_port_tells_nothing_about_tenants() {
         assert_eq!(world.get(path).await.0, 200, "{path}");
     }
     world.close().await;
+}
+
+/// What the carrier posts about a call.
+fn announcement<'a>(call_sid: &'a str, status: &'a str) -> [(&'a str, &'a str); 4] {
+    [
+        ("CallSid", call_sid),
+        ("AccountSid", "AC0000000000000000000000000000000a"),
+        ("To", "+15550100002"),
+        ("CallStatus", status),
+    ]
 }
 
 fn statuses(call: &CallReport) -> Vec<u16> {
@@ -332,5 +415,8 @@ crate::scenarios![
     draining_refuses_new_calls_and_lets_the_running_one_end,
     a_call_that_outlives_the_drain_is_ended_cleanly,
     a_tenant_whose_component_is_of_another_world_stops_no_other,
+    a_status_callback_at_the_voice_url_opens_nothing,
+    a_caller_who_is_gone_before_the_stream_leaves_the_place_to_the_next,
+    a_webhook_by_get_is_answered_as_by_post_and_signed_over_its_query,
     the_public_port_tells_nothing_about_tenants,
 ];
