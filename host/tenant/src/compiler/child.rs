@@ -29,10 +29,10 @@ pub struct CompilerProcess {
     /// Components compiled at once, each by a process of its own and of different tenants. 2: one
     /// tenant's is no obstacle to another's, and the machine is the calls' first of all.
     pub at_once: usize,
-    /// Memory of one process that it writes to, in bytes. 1.5 GiB: a Python tenant of 19 MB takes
-    /// 0.7 on two cores, and each further thread some more.
+    /// Memory of one process that it writes to, in bytes. 1 GiB: a Python tenant of 19 MB compiles
+    /// within half of it on two threads, and within all of it on eight.
     pub memory_bytes: u64,
-    /// Processor time of one process, of all its threads together. 120 s: a Python tenant takes 20.
+    /// Processor time of one process, of all its threads together. 120 s: a Python tenant takes 10.
     pub cpu: Duration,
 }
 
@@ -51,7 +51,7 @@ impl CompilerProcess {
             program,
             arguments: arguments.map(OsString::from).to_vec(),
             at_once: 2,
-            memory_bytes: 1536 << 20,
+            memory_bytes: 1 << 30,
             cpu: Duration::from_secs(120),
         }
     }
@@ -155,9 +155,9 @@ fn less_confined(missing: &str) -> Option<String> {
 /// Threads of one compilation. Each takes a stack and the memory of the function it is at, so with
 /// more of them the bound on memory would mean less on a large machine than on a small one.
 const THREADS_MAX: usize = 8;
-/// A compiled component, in bytes. 192 MiB: a Python tenant has 60 MB, and as much stays in the
+/// A compiled component, in bytes. 128 MiB: a Python tenant has 36 MB, and as much stays in the
 /// gateway for as long as it may be asked to answer.
-const ARTEFACT_BYTES_MAX: u64 = 192 << 20;
+const ARTEFACT_BYTES_MAX: u64 = 128 << 20;
 /// Words of a process that are kept, in bytes.
 const WORDS_BYTES_MAX: u64 = 4 << 10;
 /// For a process to say what the system offers; it takes some 10 ms.

@@ -23,7 +23,6 @@ mod turns;
 mod worker;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(crate) use artefact::Artefact;
 pub use child::CompilerProcess;
@@ -77,18 +76,16 @@ impl Queued {
         bytes: &[u8],
         limits: &CompileLimits,
     ) -> Result<Artefact, VetError> {
-        let turn = self.turns.take(tenant, TURN_WITHIN).map_err(|no_turn| match no_turn {
-            NoTurn::Full => VetError::TooManyWaiting(WAITING_PER_TENANT_MAX),
-            NoTurn::TooLate => VetError::CompilerBusy(TURN_WITHIN),
-        })?;
         let deadline = limits.compile_deadline;
+        // Two that are compiled before it take their whole deadline at most.
+        let turn_within = 2 * deadline;
+        let turn = self.turns.take(tenant, turn_within).map_err(|no_turn| match no_turn {
+            NoTurn::Full => VetError::TooManyWaiting(WAITING_PER_TENANT_MAX),
+            NoTurn::TooLate => VetError::CompilerBusy(turn_within),
+        })?;
         match &self.compiler {
             Compiler::InThisProcess => in_process::compile(engine, bytes, deadline, turn),
             Compiler::Child(process) => process.compile(bytes, engine.counts_fuel(), deadline),
         }
     }
 }
-
-/// How long a component waits for those that are compiled before it: one that takes its whole
-/// deadline.
-const TURN_WITHIN: Duration = Duration::from_secs(240);

@@ -28,7 +28,7 @@ pub trait Disk: Send + Sync + 'static {
     /// Writes a file and waits until its bytes are on the medium. A file of that name is replaced.
     ///
     /// # Errors
-    /// It cannot be written whole; part of it may stand there.
+    /// It cannot be written whole. What was written is removed, as far as the medium does that still.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
     /// Gives a file or folder a new name, in one step. A file of that name is replaced.
@@ -91,8 +91,10 @@ impl Disk for RealDisk {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
+        file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
+            // On a full disk the half of a component would be in the way of everybody's next one.
+            let _ = fs::remove_file(path);
+        })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -119,5 +121,23 @@ impl Disk for RealDisk {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_finds_no_room_leaves_no_half_of_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("component.wasm");
+        // It opens like any file, and has no room for a byte.
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+
+        let error = RealDisk.write(&path, b"one").unwrap_err();
+
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(path.symlink_metadata().is_err(), "it is still there");
     }
 }
