@@ -18,6 +18,7 @@ use crate::io::{
 };
 use crate::limits::Limits;
 use crate::model_leg::{Due, ModelLeg};
+use crate::model_says::ResponseSoFar;
 use crate::playout::{Echo, Playout, Report};
 use crate::tenant_leg::{Ladder, Rate, TenantLeg};
 use crate::timers::Timers;
@@ -64,6 +65,11 @@ pub struct Call {
     pub(crate) is_transferring: bool,
     /// The tenant caused more events than it may; it is restarted once its answer was carried out.
     pub(crate) is_flooded: bool,
+    /// What the model said in this second, without its voice and with it.
+    pub(crate) model_events: Rate,
+    pub(crate) model_messages: Rate,
+    /// What became of the model's present response.
+    pub(crate) response: ResponseSoFar,
 
     /// Why the call ends, for the log.
     pub(crate) detail: String,
@@ -118,6 +124,9 @@ impl Call {
             pending_hang_up: None,
             is_transferring: false,
             is_flooded: false,
+            model_events: Rate::default(),
+            model_messages: Rate::default(),
+            response: ResponseSoFar::default(),
             detail: String::new(),
             out: VecDeque::new(),
             counts: Counts::default(),
@@ -467,7 +476,10 @@ impl Call {
                 self.advance_live();
             }
             Some(Due::NeverConfirmed) => {
-                self.part(Ended::ModelLost, "the model never confirmed its session");
+                let complaint = self.model.complaint().map(|words| format!(": {words}"));
+                let detail = "the model never confirmed its session".to_owned()
+                    + complaint.as_deref().unwrap_or_default();
+                self.part(Ended::ModelLost, &detail);
             }
             Some(Due::Renew) => {
                 self.note(Note::ModelRenewed);
@@ -533,7 +545,9 @@ impl Call {
             self.counts.events_dropped += u64::from(caller_audio + model_audio);
             self.note(Note::EventsDropped { caller_audio, model_audio });
         }
-        if dropped.is_overrun {
+        if dropped.is_overrun && self.tenant.is_line_the_models() {
+            self.model_flooded();
+        } else if dropped.is_overrun {
             self.tenant.gone();
             self.part(Ended::Failed, &TenantFault::Flooded.to_string());
         }
@@ -543,6 +557,12 @@ impl Call {
     pub(crate) fn tell_echo(&mut self, event: Event) {
         if self.tenant.allow_echo(self.now, &self.limits) {
             self.tell(event);
+        } else if self.is_model_to_blame() {
+            // It stays with the call, so what it waits for has to come; a refusal it can do without.
+            if !matches!(event, Event::Refused(_)) {
+                self.tell(event);
+            }
+            self.model_flooded();
         } else {
             self.is_flooded = true;
         }
@@ -550,7 +570,8 @@ impl Call {
 
     /// Puts an event before the line that the tenant caused itself.
     pub(crate) fn tell_first(&mut self, event: Event) {
-        if !self.tenant.allow_echo(self.now, &self.limits) {
+        let is_allowed = self.tenant.allow_echo(self.now, &self.limits);
+        if !is_allowed && !self.is_model_to_blame() {
             self.is_flooded = true;
         } else if self.phase == Phase::Live && !self.tenant.is_gone() {
             self.tenant.push_first(event);

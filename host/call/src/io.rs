@@ -255,7 +255,33 @@ pub enum Note {
         model_audio: u32,
     },
     /// The model's session does not have the formats that were asked for; they are asked for again.
-    FormatMismatch,
+    FormatMismatch {
+        /// What was asked for.
+        asked: String,
+        /// What the session has, in the server's words.
+        got: String,
+    },
+    /// The model's server has something against what it was sent, and has not confirmed the session.
+    SessionComplaint {
+        /// Its words.
+        reason: String,
+    },
+    /// A response of the model is over and the caller heard nothing of it.
+    SilentResponse {
+        /// How it ended, for example `incomplete`.
+        status: String,
+        /// Why, where the server said.
+        reason: Option<String>,
+    },
+    /// An event of the model was too large for the tenant.
+    ModelEventTooLarge {
+        /// How large it was.
+        bytes: usize,
+        /// Cutting its texts was not enough, and the tenant did not see it.
+        is_dropped: bool,
+    },
+    /// The model said more than a call can take; its session is exchanged.
+    ModelFlooded,
     /// The model spoke in a format that was not asked for.
     ModelAudioDropped {
         /// How much went.

@@ -98,6 +98,19 @@ pub struct Limits {
 
     /// Bytes of one `model-event` of a tenant: 256 KiB. A larger one is refused.
     pub model_event_bytes_max: usize,
+    /// Bytes of one `model-event` for the tenant: 256 KiB, as for its own. A longer one, up to what the
+    /// socket takes (16 MiB), has its long texts cut, and is dropped if that is not enough: read whole it
+    /// would be the model's way to use up a tenant's memory and time.
+    pub model_said_bytes_max: usize,
+    /// Events of the model, without its voice, within one second: 2000. A minute of speech, sent at
+    /// once, has some 500. Beyond it the session is exchanged, as after a loss.
+    pub model_events_per_second_max: u32,
+    /// Messages of the model, its voice included, within one second: 5000. A minute of speech in pieces of
+    /// 20 ms, sent at once, has 3000. Beyond it the session is exchanged.
+    pub model_messages_per_second_max: u32,
+    /// Messages of the model, its voice included, within one second from which on it is the model's
+    /// doing, and not the tenant's, that the tenant has more echoes than `echoes_per_second_max`: 250.
+    pub model_blamed_per_second: u32,
     /// Bytes of one `model-audio` for the tenant: 48 KiB, a second of the model's 24 kHz speech. A longer
     /// delta, up to what the socket takes (4 MiB), comes in several events: handed on as it is it would
     /// not fit the tenant's answer and be the model's way to end a call.
@@ -178,6 +191,10 @@ impl Default for Limits {
             publications_per_second_max: 200,
             command_bytes_max: 64 * 1024,
             model_event_bytes_max: 256 * 1024,
+            model_said_bytes_max: 256 * 1024,
+            model_events_per_second_max: 2000,
+            model_messages_per_second_max: 5000,
+            model_blamed_per_second: 250,
             model_audio_bytes_max: 48 * 1024,
             held_bytes_max: 1024 * 1024,
             held_max: 2048,

@@ -28,6 +28,8 @@ pub(crate) struct ModelLeg {
     asked: SessionAudio,
     /// The last `session.update` that named formats.
     last_update: Option<ClientEvent>,
+    /// What the server had against an unconfirmed session, last.
+    complaint: Option<String>,
     has_reasserted: bool,
 
     held: VecDeque<Held>,
@@ -87,6 +89,7 @@ impl ModelLeg {
             pending: VecDeque::new(),
             asked: SessionAudio::default(),
             last_update: None,
+            complaint: None,
             has_reasserted: false,
             held: VecDeque::new(),
             held_bytes: 0,
@@ -112,6 +115,25 @@ impl ModelLeg {
     /// Model audio can be trusted to be what was asked for.
     pub(crate) fn is_audio_trusted(&self) -> bool {
         !self.has_reasserted
+    }
+
+    /// What the session is to have.
+    pub(crate) fn asked(&self) -> SessionAudio {
+        self.asked
+    }
+
+    /// Keeps what the server has against a session it has not confirmed; false when it has.
+    pub(crate) fn complained(&mut self, words: &str) -> bool {
+        let is_awaited = !self.confirmed && self.confirm_by.is_some();
+        if is_awaited {
+            self.complaint = Some(words.to_owned());
+        }
+        is_awaited
+    }
+
+    /// What the server had against the session it never confirmed.
+    pub(crate) fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
     }
 
     pub(crate) fn up(&mut self, info: ModelInfo, now: Now) {
@@ -286,6 +308,7 @@ impl ModelLeg {
         self.pending.clear();
         self.asked = SessionAudio::default();
         self.last_update = None;
+        self.complaint = None;
         self.has_reasserted = false;
     }
 }

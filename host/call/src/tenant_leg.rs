@@ -69,8 +69,13 @@ impl Rate {
         if self.second != now.as_secs() {
             *self = Self { second: now.as_secs(), count: 0 };
         }
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         self.count <= max
+    }
+
+    /// How many there were in this second.
+    pub(crate) fn count(&self, now: Now) -> u32 {
+        if self.second == now.as_secs() { self.count } else { 0 }
     }
 }
 
@@ -210,6 +215,16 @@ impl TenantLeg {
         true
     }
 
+    /// Most of what waits was said by the model.
+    pub(crate) fn is_line_the_models(&self) -> bool {
+        self.line.iter().filter(|event| is_the_models(event)).count() * 2 > self.line.len()
+    }
+
+    /// Takes out of the line what the model said.
+    pub(crate) fn forget_model(&mut self) {
+        self.keep(|event| !is_the_models(event));
+    }
+
     /// Takes a timer that has fired back out of the line: its token was cancelled or set anew.
     pub(crate) fn withdraw_timer(&mut self, token: Token) {
         self.remove_oldest(|event| *event == Event::Timer(token));
@@ -251,6 +266,10 @@ impl TenantLeg {
         self.line_bytes -= removed.as_ref().map_or(0, size);
         removed.is_some()
     }
+}
+
+fn is_the_models(event: &Event) -> bool {
+    matches!(event, Event::ModelEvent(_) | Event::ModelAudio(_))
 }
 
 /// Bytes an event holds, about.

@@ -324,6 +324,16 @@ impl CallTask {
                 }
             }
             Note::ModelLost { reason } => warn!(reason, "the model is lost"),
+            Note::FormatMismatch { asked, got } => {
+                warn!(asked, got, "the model's session has other formats than asked; asking again");
+            }
+            Note::SessionComplaint { reason } => {
+                warn!(reason, "the model's server has something against the session");
+            }
+            Note::ModelEventTooLarge { bytes, is_dropped } => {
+                warn!(bytes, is_dropped, "an event of the model was too large for the tenant");
+            }
+            Note::ModelFlooded => warn!("the model said more than a call can take"),
             Note::RestFailed { kind, reason } => {
                 warn!(?kind, reason, "the carrier's REST interface failed")
             }
@@ -434,7 +444,11 @@ fn note_kind(note: &Note) -> &'static str {
         Note::Refused { .. } => "action-refused",
         Note::HeldAudioDropped { .. } => "held-audio-dropped",
         Note::EventsDropped { .. } => "events-dropped",
-        Note::FormatMismatch => "format-mismatch",
+        Note::FormatMismatch { .. } => "format-mismatch",
+        Note::SessionComplaint { .. } => "session-complaint",
+        Note::SilentResponse { .. } => "silent-response",
+        Note::ModelEventTooLarge { .. } => "model-event-too-large",
+        Note::ModelFlooded => "model-flooded",
         Note::ModelAudioDropped { .. } => "model-audio-dropped",
         Note::TenantRestarted { .. } => "tenant-restarted",
         Note::ModelLost { .. } => "model-lost",

@@ -58,7 +58,7 @@ const UNUSABLE: u8 = 2;
 
 /// Tries the component. Exit codes: 0 all passed, 1 something failed, 2 nothing could be tried.
 pub(crate) async fn run(args: TestArgs) -> ExitCode {
-    let report = match report(&args).await {
+    let report = match Box::pin(report(&args)).await {
         Ok(report) => report,
         Err(error) => {
             eprintln!("cordboard test: {error:#}");

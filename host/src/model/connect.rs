@@ -98,12 +98,12 @@ pub(super) fn describe(error: &WsError) -> String {
 fn refused(answer: &Response, endpoint: &ModelEndpoint) -> ConnectError {
     let status = answer.status();
     let words = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let verdict = classify_status(status.as_u16(), &words);
     let words = excerpt(&endpoint.redact(&words));
     let said = match words.as_str() {
         "" => format!("HTTP {}", name(status)),
         words => format!("HTTP {}: {words}", name(status)),
     };
-    let verdict = classify_status(status.as_u16());
     if verdict.retry {
         ConnectError::Unreachable { reason: said }
     } else {

@@ -75,6 +75,16 @@ mod refusals {
     }
 
     #[tokio::test]
+    async fn a_used_up_quota_told_by_a_status_is_final_and_says_what_to_do() {
+        let body = r#"{"error":{"message":"You exceeded your current quota.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
+        let endpoint = answer_http("429 Too Many Requests", body).await;
+        let error = connect_error(&endpoint).await;
+        assert_eq!(error.rejection(), Some(Rejection::NoQuota), "{error}");
+        assert!(!error.retry());
+        assert!(error.to_string().contains("quota is used up"), "{error}");
+    }
+
+    #[tokio::test]
     async fn a_switched_off_beta_names_the_dialect() {
         let endpoint = serve(|mut server| async move {
             say(&mut server, r#"{"type":"error","error":{"type":"invalid_request_error","code":"beta_api_shape_disabled","message":"The beta is over."}}"#).await;

@@ -51,16 +51,43 @@ fn a_session_that_grew_too_old_may_be_replaced() {
 
 #[test]
 fn a_refusal_at_http_means_the_same() {
-    assert_eq!(classify_status(401).fatal, Some(Rejection::InvalidKey));
-    assert_eq!(classify_status(404).fatal, Some(Rejection::UnknownModel));
+    assert_eq!(classify_status(401, "").fatal, Some(Rejection::InvalidKey));
+    assert_eq!(classify_status(402, "").fatal, Some(Rejection::NoQuota));
+    assert_eq!(classify_status(404, "").fatal, Some(Rejection::UnknownModel));
     for status in [401, 403, 400, 404, 301, 200] {
-        assert!(!classify_status(status).retry, "{status}");
+        assert!(!classify_status(status, "").retry, "{status}");
     }
     for status in [429, 500, 502, 503] {
         assert_eq!(
-            classify_status(status),
+            classify_status(status, r#"{"error":{"code":"rate_limit_exceeded"}}"#),
             Closed { retry: true, expired: false, fatal: None },
             "{status}"
+        );
+    }
+}
+
+#[test]
+fn what_the_body_of_a_refusal_names_counts_for_more_than_its_status() {
+    for (status, body, rejection) in [
+        (
+            429,
+            r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#,
+            Rejection::NoQuota,
+        ),
+        (429, r#"{"error":{"type":"insufficient_quota","code":null}}"#, Rejection::NoQuota),
+        (429, r#"{"error":"insufficient_quota"}"#, Rejection::NoQuota),
+        (429, r#"{"code":"insufficient_quota","mess"#, Rejection::NoQuota),
+        (403, "insufficient_quota: see your plan", Rejection::NoQuota),
+        (503, "INSUFFICIENT_QUOTA", Rejection::NoQuota),
+        (429, r#"{"error":{"code":"billing_hard_limit_reached"}}"#, Rejection::BillingLimit),
+        (429, r#"{"error":{"code":"account_deactivated"}}"#, Rejection::AccountDeactivated),
+        (400, r#"{"error":{"code":"invalid_api_key"}}"#, Rejection::InvalidKey),
+    ] {
+        let verdict = classify_status(status, body);
+        assert_eq!(
+            verdict,
+            Closed { retry: false, expired: false, fatal: Some(rejection) },
+            "{status} {body}"
         );
     }
 }

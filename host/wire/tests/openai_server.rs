@@ -4,7 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cordboard_wire::limits::DELTA_BYTES_MAX;
-use cordboard_wire::openai::{AudioFormat, Dialect, ErrorKind, ServerEvent, SessionAudio};
+use cordboard_wire::openai::{
+    AudioFormat, Dialect, ErrorKind, ServerEvent, SessionAudio, formats_named,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -161,6 +163,25 @@ fn formats_are_confirmed_only_by_the_same_formats() {
         assert_eq!(audio.input, known, "{format}");
     }
     assert_eq!([AudioFormat::Pcm24k, AudioFormat::Pcmu].map(AudioFormat::bytes_per_ms), [48, 8]);
+}
+
+#[test]
+fn formats_are_named_in_the_servers_words_and_in_ours() {
+    let asked = SessionAudio { input: Some(AudioFormat::Pcmu), output: Some(AudioFormat::Pcm24k) };
+    assert_eq!(asked.to_string(), "input audio/pcmu, output audio/pcm at 24000 Hz");
+    for (session, named) in [
+        (
+            json!({"audio": {"input": {"format": {"type": "audio/opus"}},
+                "output": {"format": {"type": "audio/pcm", "rate": 16000}}}}),
+            "input audio/opus, output audio/pcm at 16000 Hz",
+        ),
+        (json!({"input_audio_format": "g711_ulaw"}), "input g711_ulaw, output not said"),
+        (json!({"audio": {"input": {"format": "pcm16"}}}), "input pcm16, output not said"),
+        (json!(null), "input not said, output not said"),
+    ] {
+        let event = json!({"type": "session.updated", "session": session});
+        assert_eq!(formats_named(&event.to_string()), named);
+    }
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! The model's socket and session: what waits for it, what is lost with it.
 
 use cordboard_call::contract::{Action, Ended, Event};
-use cordboard_call::{Input, Note, Output};
-use cordboard_wire::openai::{AudioFormat, ErrorKind, Rejection, ServerEvent, SessionAudio};
+use cordboard_call::{Input, Note, Output, TenantFault};
+use cordboard_wire::openai::{
+    AudioFormat, Dialect, ErrorKind, Rejection, ServerEvent, SessionAudio,
+};
+
+use cordboard_wire::twilio::FromCarrier;
 
 use crate::rig::{Answer, Rig, UPDATE, config, model_info, ms, play, server_event, updated};
 
@@ -29,6 +33,21 @@ fn error(kind: ErrorKind, code: &str) -> Input {
         event_id: None,
         json: format!(r#"{{"type":"error","error":{{"code":"{code}"}}}}"#),
     })
+}
+
+fn is_mismatched(rig: &Rig) -> bool {
+    rig.notes.iter().any(|note| matches!(note, Note::FormatMismatch { .. }))
+}
+
+fn said(event: &str) -> Input {
+    let events = ServerEvent::parse(event, Dialect::Ga).expect("an event");
+    Input::Model(events.first)
+}
+
+fn flood(rig: &mut Rig, events: usize) {
+    for _ in 0..events {
+        rig.feed(Input::Model(server_event("rate_limits.updated")));
+    }
 }
 
 fn delta() -> Input {
@@ -149,7 +168,7 @@ fn a_session_with_other_formats_is_asked_once_more() {
     rig.feed(Input::Model(updated(AudioFormat::Pcm24k)));
     assert_eq!(rig.model_events(), ["session.update", "session.update"]);
     assert!(rig.appended().is_empty());
-    assert!(rig.notes.contains(&Note::FormatMismatch));
+    assert!(is_mismatched(&rig));
     rig.feed(Input::Model(updated(AudioFormat::Pcmu)));
     assert_eq!(rig.appended(), [vec![1; 160]]);
     assert!(rig.summary.is_none());
@@ -211,7 +230,7 @@ fn an_update_without_formats_does_not_take_them_back() {
     let update = r#"{"type":"session.update","session":{"instructions":"be brief"}}"#;
     rig.act(vec![Action::ModelEvent(update.to_owned())]);
     rig.feed(Input::Model(updated(AudioFormat::Pcm24k)));
-    assert!(rig.notes.contains(&Note::FormatMismatch));
+    assert!(is_mismatched(&rig));
 }
 
 #[test]
@@ -224,7 +243,7 @@ fn with_two_updates_under_way_the_first_answer_is_no_mismatch() {
     assert!(rig.appended().is_empty());
     rig.feed(Input::Model(updated(AudioFormat::Pcma)));
     assert_eq!(rig.appended(), [vec![1; 160]]);
-    assert!(!rig.notes.contains(&Note::FormatMismatch));
+    assert!(!is_mismatched(&rig));
 }
 
 #[test]
@@ -235,7 +254,7 @@ fn formats_of_an_update_that_was_overtaken_do_not_pass_later() {
     // The first update was refused, the second is confirmed.
     rig.feed(Input::Model(updated(AudioFormat::Pcma)));
     rig.feed(Input::Model(updated(AudioFormat::Pcmu)));
-    assert!(rig.notes.contains(&Note::FormatMismatch));
+    assert!(is_mismatched(&rig));
 }
 
 #[test]
@@ -447,4 +466,181 @@ fn the_model_is_closed_once_when_the_call_ends() {
     rig.feed(Input::ModelDown { reason: "late".to_owned(), retry: true, refused: None });
     assert_eq!(rig.closes, 1);
     assert!(!rig.others.iter().any(|output| matches!(output, Output::ConnectModel { .. })));
+}
+
+#[test]
+fn other_formats_than_asked_are_noted_with_both() {
+    let mut rig = Rig::with(config(), bridging());
+    rig.feed(Input::ModelUp { info: model_info() });
+    rig.feed(said(
+        r#"{"type":"session.updated","session":{"audio":{"input":{"format":{"type":"audio/opus"}},"output":{"format":{"type":"audio/pcm","rate":24000}}}}}"#,
+    ));
+    let note = Note::FormatMismatch {
+        asked: "input audio/pcmu, output audio/pcmu".to_owned(),
+        got: "input audio/opus, output audio/pcm at 24000 Hz".to_owned(),
+    };
+    assert_eq!(rig.notes, [note]);
+}
+
+#[test]
+fn what_the_server_has_against_an_unconfirmed_session_is_noted_and_named_at_the_end() {
+    let mut rig = Rig::with(config(), bridging());
+    rig.feed(Input::ModelUp { info: model_info() });
+    rig.feed(said(
+        r#"{"type":"error","error":{"message":"Voice 'x' is not supported.","code":null,"param":null}}"#,
+    ));
+    let reason = "Voice 'x' is not supported.".to_owned();
+    assert_eq!(rig.notes, [Note::SessionComplaint { reason }], "at once");
+    rig.run_for(20_000);
+    let (_, summary) = rig.summary.as_ref().expect("the call has ended");
+    assert_eq!(summary.reason, Ended::ModelLost);
+    assert!(summary.detail.contains("Voice 'x'"), "{}", summary.detail);
+}
+
+#[test]
+fn an_error_in_a_confirmed_session_is_no_complaint_about_it() {
+    let mut rig = Rig::with_model(config(), |_, _| Answer::Do(Vec::new()));
+    rig.feed(error(ErrorKind::Other, "invalid_value"));
+    assert!(rig.notes.is_empty(), "{:?}", rig.notes);
+}
+
+#[test]
+fn a_response_nobody_heard_is_noted_with_its_reason() {
+    let done = |response: &str| format!(r#"{{"type":"response.done","response":{response}}}"#);
+    let call = r#"{"type":"response.output_item.done","item":{"type":"function_call"}}"#;
+    for (between, response, reason) in [
+        (None, r#"{"status":"completed","output":[]}"#, Some(("completed", None))),
+        (None, r#"{"id":"r"}"#, Some(("completed", None))),
+        (
+            None,
+            r#"{"status":"incomplete","status_details":{"reason":"content_filter"}}"#,
+            Some(("incomplete", Some("content_filter"))),
+        ),
+        (Some(delta()), r#"{"status":"completed"}"#, None),
+        (Some(said(call)), r#"{"status":"completed"}"#, None),
+        (None, r#"{"status":"completed","output":[{"type":"function_call"}]}"#, None),
+        (None, r#"{"status":"cancelled"}"#, None),
+        (None, r#"{"status":"failed"}"#, None),
+    ] {
+        let mut rig = Rig::with_model(config(), |_, _| Answer::Do(Vec::new()));
+        rig.feed(delta());
+        rig.feed(said(r#"{"type":"response.created","response":{"id":"r"}}"#));
+        between.into_iter().for_each(|input| rig.feed(input));
+        rig.feed(said(&done(response)));
+        let expected = reason.map(|(status, reason): (&str, Option<&str>)| Note::SilentResponse {
+            status: status.to_owned(),
+            reason: reason.map(str::to_owned),
+        });
+        assert_eq!(rig.notes, expected.into_iter().collect::<Vec<_>>(), "{response}");
+    }
+}
+
+#[test]
+fn an_event_too_large_for_the_tenant_is_cut_or_dropped_and_the_call_goes_on() {
+    let mut rig = Rig::with_model(config(), |_, _| Answer::Do(Vec::new()));
+    let audio = "A".repeat(8_500_000);
+    let done = format!(
+        r#"{{"type":"response.done","response":{{"id":"r","output":[{{"audio":"{audio}"}}]}}}}"#
+    );
+    let list = format!(r#"{{"type":"x","list":[{}0]}}"#, "0,".repeat(4_250_000));
+    for (event, is_dropped) in [(&done, false), (&list, true)] {
+        rig.notes.clear();
+        rig.told.clear();
+        rig.feed(said(event));
+        let bytes = event.len();
+        assert!(rig.notes.contains(&Note::ModelEventTooLarge { bytes, is_dropped }));
+        let told = rig.events();
+        match (&told[..], is_dropped) {
+            ([], true) => {}
+            ([Event::ModelEvent(json)], false) => {
+                assert!(json.len() <= 256 * 1024 && json.contains(r#""id":"r""#));
+            }
+            _ => panic!("{} events", told.len()),
+        }
+    }
+    rig.frame(1);
+    assert!(rig.summary.is_none());
+}
+
+#[test]
+fn a_model_that_floods_the_call_has_its_session_exchanged_and_the_tenant_is_not_to_blame() {
+    let mut rig = Rig::with_model(config(), |_, _| Answer::Do(Vec::new()));
+    flood(&mut rig, 1_990);
+    (0..3_000).for_each(|_| rig.feed(delta()));
+    assert!(!rig.notes.contains(&Note::ModelFlooded), "a burst is no flood");
+    rig.notes.clear();
+    flood(&mut rig, 20);
+    assert_eq!(rig.notes[0], Note::ModelFlooded);
+    assert_eq!((rig.closes, rig.connects.len()), (1, 1));
+    assert!(rig.told.iter().any(|(_, event)| matches!(event, Event::ModelLost(_))));
+    rig.feed(Input::ModelUp { info: model_info() });
+    assert!(rig.told.iter().any(|(_, event)| matches!(event, Event::ModelRestored(_))));
+    assert!(!rig.notes.iter().any(|note| matches!(note, Note::TenantRestarted { .. })));
+}
+
+#[test]
+fn a_voice_in_crumbs_is_a_flood_too() {
+    let mut rig = Rig::with_model(config(), |_, _| Answer::Do(Vec::new()));
+    (0..6_000).for_each(|_| rig.feed(delta()));
+    assert!(rig.notes.contains(&Note::ModelFlooded));
+    assert!(rig.summary.is_none());
+}
+
+#[test]
+fn a_model_that_floods_every_session_ends_the_call_in_its_own_name() {
+    let mut rig = Rig::with_model(config(), |_, _| Answer::Do(Vec::new()));
+    for _ in 0..20 {
+        flood(&mut rig, 2_100);
+        rig.run_for(9_000);
+        rig.feed(Input::ModelUp { info: model_info() });
+        if rig.summary.is_some() {
+            break;
+        }
+    }
+    let (_, summary) = rig.summary.as_ref().expect("the call has ended");
+    assert_eq!(summary.reason, Ended::ModelLost);
+    assert!(summary.detail.contains("flooded"), "{}", summary.detail);
+}
+
+#[test]
+fn echoes_that_the_model_has_provoked_are_not_the_tenants_fault() {
+    let publishes = |_, event: &Event| match event {
+        Event::ModelEvent(_) => {
+            Answer::Do(vec![Action::SetTimer(cordboard_call::contract::Timer { token: 7, at: 0 })])
+        }
+        _ => Answer::Do(Vec::new()),
+    };
+    let mut rig = Rig::with_model(config(), publishes);
+    flood(&mut rig, 1_500);
+    assert_eq!(rig.notes, [Note::ModelFlooded, lost_note()]);
+    assert!(rig.summary.is_none());
+}
+
+fn lost_note() -> Note {
+    Note::ModelLost { reason: "the model flooded the call with events".to_owned() }
+}
+
+#[test]
+fn a_line_full_of_what_the_model_said_is_emptied_and_the_tenant_is_not_to_blame() {
+    let mut config = config();
+    config.limits.events_max = 64;
+    let mut rig = Rig::with_model(config, |_, event| match event {
+        Event::CallerKey(_) => Answer::Fail(TenantFault::OverTime),
+        _ => Answer::Do(Vec::new()),
+    });
+    rig.restarts_by_itself = false;
+    rig.feed(Input::Carrier(FromCarrier::Dtmf { digit: '1' }));
+    flood(&mut rig, 70);
+    assert!(rig.notes.contains(&Note::ModelFlooded));
+    assert!(rig.summary.is_none(), "the call lives");
+}
+
+#[test]
+fn a_turn_that_is_taken_is_over_whether_or_not_the_server_says_so() {
+    let mut rig = Rig::with_model(config(), |_, _| Answer::Do(Vec::new()));
+    rig.frame(1);
+    rig.feed(Input::Model(server_event("input_audio_buffer.speech_started")));
+    rig.feed(Input::Model(server_event("input_audio_buffer.committed")));
+    rig.run_for(5_000);
+    assert!(!rig.notes.contains(&Note::CallerStalled), "nobody is speaking");
 }

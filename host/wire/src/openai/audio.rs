@@ -1,8 +1,10 @@
 //! Audio formats of a session, and the one client event that is sent fifty times a second.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 
-use crate::json::{loose_u64, push_base64};
+use crate::json::{loggable, loose_u64, push_base64};
 
 /// A format the service takes and gives; one channel each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,16 @@ impl AudioFormat {
     }
 }
 
+impl fmt::Display for AudioFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pcm24k => "audio/pcm at 24000 Hz",
+            Self::Pcmu => "audio/pcmu",
+            Self::Pcma => "audio/pcma",
+        })
+    }
+}
+
 /// The formats of a session; `None` where a message does not say, or says something unheard of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SessionAudio {
@@ -89,6 +101,31 @@ impl SessionAudio {
             |got: Option<AudioFormat>, asked: Option<AudioFormat>| asked.is_none() || got == asked;
         side(self.input, asked.input) && side(self.output, asked.output)
     }
+}
+
+impl fmt::Display for SessionAudio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |format: Option<AudioFormat>| format.map_or("any".to_owned(), |f| f.to_string());
+        write!(f, "input {}, output {}", name(self.input), name(self.output))
+    }
+}
+
+/// The formats of a session's event in the server's own words, for a log: also those that nobody here
+/// can count milliseconds in.
+pub fn formats_named(json: &str) -> String {
+    let event: Value = serde_json::from_str(json).unwrap_or_default();
+    let session = &event["session"];
+    let side = |side: &str| {
+        let format = &session["audio"][side]["format"];
+        let flat = &session[format!("{side}_audio_format")];
+        let named = [&format["type"], format, flat].into_iter().find_map(Value::as_str);
+        match (named, loose_u64(&format["rate"])) {
+            (Some(name), Some(rate)) => format!("{} at {rate} Hz", loggable(name)),
+            (Some(name), None) => loggable(name),
+            (None, _) => "not said".to_owned(),
+        }
+    };
+    format!("input {}, output {}", side("input"), side("output"))
 }
 
 /// Appends an `input_audio_buffer.append` event, the same in both dialects. Whole samples only; the

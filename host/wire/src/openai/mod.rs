@@ -11,15 +11,19 @@ mod client_beta;
 mod models;
 mod names;
 mod normalise;
+mod response;
 mod server;
+mod shorten;
 mod url;
 mod verdict;
 
-pub use audio::{AudioFormat, SessionAudio, append_audio};
+pub use audio::{AudioFormat, SessionAudio, append_audio, formats_named};
 pub use client::{ClientEvent, Refusal};
 pub use models::{Advice, DEFAULT_MODEL, retired};
 pub use names::EventReader;
+pub use response::ResponseEnd;
 pub use server::{Events, Malformed, ServerEvent};
+pub use shorten::shortened;
 pub use url::{UrlError, realtime_url};
 pub use verdict::{Closed, ErrorKind, Rejection, classify_close, classify_error, classify_status};
 

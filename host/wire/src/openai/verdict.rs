@@ -46,7 +46,7 @@ impl Rejection {
             "missing_model" => Some(Self::MissingModel),
             "invalid_model" => Some(Self::InvalidModel),
             "model_not_found" => Some(Self::UnknownModel),
-            "insufficient_quota" => Some(Self::NoQuota),
+            "insufficient_quota" | "quota_exceeded" => Some(Self::NoQuota),
             "account_deactivated" => Some(Self::AccountDeactivated),
             "billing_hard_limit_reached" => Some(Self::BillingLimit),
             _ => None,
@@ -103,15 +103,25 @@ pub fn classify_close(code: Option<u16>, reason: &str) -> Closed {
     Closed { retry: may_retry && fatal.is_none(), expired, fatal }
 }
 
-/// Sorts an HTTP status in place of the upgrade's 101, as Azure and proxies answer.
-pub fn classify_status(status: u16) -> Closed {
-    let fatal = match status {
+/// Sorts an HTTP status in place of the upgrade's 101, as Azure and proxies answer, with the body that
+/// came along. What the body names counts for more: 429 is a moment's crowd, or an account with
+/// nothing left, and only the second will be the same in a minute.
+pub fn classify_status(status: u16, body: &str) -> Closed {
+    let fatal = rejection_named(body).or(match status {
         401 | 403 => Some(Rejection::InvalidKey),
+        402 => Some(Rejection::NoQuota),
         400 | 404 => Some(Rejection::UnknownModel),
         _ => None,
-    };
-    let retry = matches!(status, 408 | 425 | 429 | 500..=599);
+    });
+    let retry = fatal.is_none() && matches!(status, 408 | 425 | 429 | 500..=599);
     Closed { retry, expired: false, fatal }
+}
+
+/// The rejection a body names: as a word of its own, in whatever JSON or text around it. The body may
+/// be cut off, so it is not parsed.
+fn rejection_named(body: &str) -> Option<Rejection> {
+    let words = body.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.map(str::to_ascii_lowercase).find_map(|word| Rejection::from_code(&word))
 }
 
 /// Sorts an `error` event.
