@@ -166,7 +166,7 @@ fn how_to_go_on(args: &NewArgs, dir: &Path, program: &str) -> String {
 Wrote {name}, a tenant in {language}, to {dir}/. Edit {edit}; then test and build it:
 
   cd {dir}
-{commands}  {program} test {component} --scenario scenarios/message.yaml{memory}
+{commands}  {program} test {component} --scenario scenarios{memory}
 
 The gateway needs the tenant's folder before it starts (here it would run beside the project), and
 takes components while it runs:

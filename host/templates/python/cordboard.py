@@ -16,12 +16,25 @@ from wit_world.imports.log import Level, log
 TRANSCRIPT_LINES_MAX = 40
 LINE_LENGTH_MAX = 1_000
 DEAD_RESPONSES_MAX = 16
-WISHES_MAX = 8
+REQUESTS_MAX = 8
 BRACKETS_MAX = 1_000
-# Timers below this number are the tenant's.
+TOOLS_OPEN_MAX = 16
+TOOLS_SEEN_MAX = 64
+TOOL_OUTPUT_MAX = 16_000
+# Timers and HTTP tokens below this number are the tenant's.
 _RETRY = 1_000_000
+# From here on, four to a tool that is answered later: its hold phrase, its deadline, its HTTP request.
+_TOOLS = 2_000_000
+_HOLD, _DEADLINE, _REQUEST = 0, 1, 2
 _RETRY_AFTER_MS = 1_000
 _GOODBYE_DEADLINE_MS = 10_000
+
+
+class _Later:
+    """What `Call.later` and `Call.ask` return: the answer comes another time."""
+
+
+LATER = _Later()
 
 
 class Tenant:
@@ -42,8 +55,16 @@ class Tenant:
         """The caller pressed a key: 0-9, *, #, A-D."""
 
     def on_tool(self, call, name: str, arguments: dict):
-        """The model called a tool; what is returned becomes JSON and its answer."""
+        """The model called a tool; what is returned becomes JSON and its answer.
+
+        A tool that has to ask a server first returns `call.ask(..)`, and one that waits for anything else
+        `call.later(..)`: the answer then comes when it is there, and the caller hears words meanwhile.
+        """
         return {"error": f"there is no tool named {name}"}
+
+    def on_answer(self, call, name: str, answer):
+        """A server answered what `call.ask` asked: its JSON, or its text. What is returned is the tool's answer."""
+        return answer
 
     def on_transcript(self, call, who: str, text: str):
         """A line was said by `caller` or `agent`."""
@@ -75,6 +96,43 @@ class Call:
         self._agent = agent
         self.now = 0
         self.actions: list = []
+        # The id of the tool call that `on_tool` is to answer.
+        self.tool_id = None
+
+    def ask(self, method: str, url: str, value=None, headers=(), hold=None, hold_after_ms=1_500, timeout_ms=10_000):
+        """Answers a tool with what a server says: `return call.ask("POST", url, arguments)` in `on_tool`.
+
+        `value` is sent as JSON; a header may hold {{secret:NAME}}. The tool's answer is what `on_answer` makes of
+        the server's. A server that refuses, fails or is late becomes `{"error": ..}`, which the model can
+        speak about. `hold` is said when nothing came for `hold_after_ms`.
+        """
+        self.later(hold, hold_after_ms, timeout_ms + 1_000)
+        tool = self._agent.state["tools"].get(self.tool_id)
+        if tool is None:
+            return LATER
+        tool["http"] = True
+        body = b"" if value is None else json.dumps(value).encode()
+        kind = [] if value is None else [("content-type", "application/json")]
+        self.http(tool["token"] + _REQUEST, method, url, [*kind, *headers], body, timeout_ms)
+        return LATER
+
+    def later(self, hold=None, hold_after_ms=1_500, timeout_ms=30_000):
+        """Answers a tool later, by `answer_tool(call.tool_id, ..)`: `return call.later()` in `on_tool`.
+
+        `hold` is said when no answer came for `hold_after_ms`. After `timeout_ms` the model is told that there is none.
+        """
+        tool = self._agent.state["tools"].get(self.tool_id)
+        if tool is None:
+            return LATER
+        if hold:
+            tool["hold"] = hold
+            self.set_timer(tool["token"] + _HOLD, hold_after_ms)
+        self.set_timer(tool["token"] + _DEADLINE, timeout_ms)
+        return LATER
+
+    def answer_tool(self, tool_id: str, value):
+        """Answers a tool that was left for later. A second answer, and one to a tool that nobody called, go nowhere."""
+        self._agent.answer_tool(tool_id, value)
 
     def say(self, words: str):
         """Has the agent say exactly this, as soon as nobody else speaks."""
@@ -83,7 +141,7 @@ class Call:
     def prompt(self, instructions: str):
         """Has the agent respond to instructions of the moment."""
         own = self._agent.tenant.instructions
-        self._agent.wish(f"{own}\n\n{instructions}")
+        self._agent.request(f"{own}\n\n{instructions}")
 
     def tell(self, text: str):
         """Adds a note to the conversation, without asking for a response."""
@@ -91,7 +149,7 @@ class Call:
 
     def respond(self):
         """Has the agent answer the conversation as it stands."""
-        self._agent.wish(None)
+        self._agent.request(None)
 
     def publish(self, topic: str, value):
         """Tells the outside: lower-case words with dots, and anything JSON can hold."""
@@ -172,11 +230,21 @@ class Agent:
         if json.dumps(self._session()) != state["configured"]:
             state["update_due"] = True
 
-    def wish(self, instructions):
-        wishes = self.state["wishes"]
-        if instructions in wishes or len(wishes) >= WISHES_MAX:
+    def request(self, instructions):
+        requests = self.state["requests"]
+        if instructions in requests or len(requests) >= REQUESTS_MAX:
             return
-        wishes.append(instructions)
+        requests.append(instructions)
+
+    def answer_tool(self, tool_id, value):
+        tool = self.state["tools"].pop(tool_id, None)
+        if tool is None:
+            return
+        self.call.cancel_timer(tool["token"] + _DEADLINE)
+        if tool["hold"]:
+            self.call.cancel_timer(tool["token"] + _HOLD)
+        self._tool_output(tool_id, tool, value)
+        self._after_tool()
 
     # What happens.
 
@@ -206,14 +274,20 @@ class Agent:
         self._configure()
         for role, text in self.state["transcript"]:
             self.call.model(_message(role, text))
+        # So that their outputs have something to belong to.
+        for tool_id, tool in self.state["tools"].items():
+            self.call.model(_function_call(tool_id, tool))
+            tool["known"] = True
 
     def _model_lost(self, reason):
         log(Level.WARN, f"the model is lost: {reason}")
         state = self.state
         if state["active"] or state["asked"] or state["caller_speaks"]:
-            self.wish(None)
+            self.request(None)
         state.update(connected=False, ready=False, active=None, asked=None, busy=False)
         state.update(caller_speaks=False, unheard={})
+        for tool in state["tools"].values():
+            tool["known"] = False
         # Those items played on, but no session knows them any more.
         for item in state["playing"].values():
             item["known"] = False
@@ -255,6 +329,7 @@ class Agent:
             {"response": audio.response, "index": audio.content_index, "bytes": 0, "last": False, "known": True},
         )
         item["bytes"] += len(audio.data)
+        state["answered"] = True
         state["spoken"] = True
         self.call.actions.append(wit.Action_Play(wit.Play(audio.item, audio.data, False)))
 
@@ -287,11 +362,42 @@ class Agent:
     def _timer(self, token):
         if token == _RETRY:
             self.state["busy"] = False
-        else:
+            return
+        if token < _TOOLS:
             self.tenant.on_timer(self.call, token)
+            return
+        tool_id, tool = self._tool_of(token)
+        if tool is not None and token % 4 == _HOLD:
+            self.call.say(tool["hold"])
+        elif tool is not None:
+            self.answer_tool(tool_id, {"error": "the answer did not come in time"})
 
     def _http(self, answer):
-        self.tenant.on_http(self.call, answer.token, answer)
+        if answer.token < _TOOLS:
+            self.tenant.on_http(self.call, answer.token, answer)
+            return
+        tool_id, tool = self._tool_of(answer.token)
+        if tool is None:
+            return
+        if isinstance(answer, wit.HttpFailure):
+            self.answer_tool(tool_id, {"error": f"the service could not be reached: {answer.reason}"})
+            return
+        text = answer.body.decode(errors="replace")
+        if not 200 <= answer.status < 300:
+            self.answer_tool(tool_id, {"error": f"the service answered {answer.status}: {text[:500]}"})
+            return
+        said = _parsed(text)
+        self.call.tool_id = tool_id
+        made = self.tenant.on_answer(self.call, tool["name"], text if said is None else said)
+        if made is not LATER:
+            self.answer_tool(tool_id, made)
+
+    def _tool_of(self, token):
+        base = token - token % 4
+        for tool_id, tool in self.state["tools"].items():
+            if tool["token"] == base:
+                return tool_id, tool
+        return None, None
 
     def _command(self, text):
         command = _parsed(text)
@@ -302,6 +408,10 @@ class Agent:
 
     def _refused(self, refusal):
         log(Level.WARN, f"the host refused {refusal.action}: {refusal.reason}")
+        # It names no token; the latest request is the one.
+        asked = [tool_id for tool_id, tool in self.state["tools"].items() if tool["http"]]
+        if refusal.action == "http" and asked:
+            self.answer_tool(asked[-1], {"error": f"not allowed here: {refusal.reason}"})
 
     def _ended(self, how):
         self.tenant.on_ended(self.call, how)
@@ -337,25 +447,60 @@ class Agent:
 
     def _response_created(self, event):
         state = self.state
-        if state["asked"] is None and None in state["wishes"]:
-            # The server's own response answers what the conversation holds by now.
-            state["wishes"].remove(None)
-        state.update(active=_object(event, "response").get("id"), asked=None, busy=False)
+        if state["asked"] is None:
+            # The server's own response answers what the conversation holds by now: the caller's turn is over, whether
+            # or not anybody said so.
+            state["caller_speaks"] = False
+            if None in state["requests"]:
+                state["requests"].remove(None)
+        # Some servers give no id; there is a response under way all the same.
+        active = _object(event, "response").get("id") or "?"
+        state.update(active=active, answered=False, asked=None, busy=False)
 
     def _audio_done(self, event):
         self._last(event.get("item_id"))
 
     def _item_done(self, event):
-        item = _object(event, "item")
+        item, state = _object(event, "item"), self.state
         if item.get("type") != "function_call":
             return
-        arguments = _parsed(item.get("arguments"))
+        tool_id, name = str(item.get("call_id") or ""), str(item.get("name") or "")
+        if tool_id in state["tools_seen"]:
+            return
+        state["answered"] = True
+        state["tools_seen"] = (state["tools_seen"] + [tool_id])[-TOOLS_SEEN_MAX:]
+        arguments = item.get("arguments")
+        if not isinstance(arguments, dict):
+            arguments = _parsed(arguments)
         if not isinstance(arguments, dict):
             arguments = {}
-        answer = self.tenant.on_tool(self.call, item.get("name") or "", arguments)
-        output = {"type": "function_call_output", "call_id": item.get("call_id"), "output": json.dumps(answer)}
-        self.call.model({"type": "conversation.item.create", "item": output})
-        self.wish(None)
+        state["tokens"] += 4
+        tool = {"name": name, "arguments": arguments, "token": state["tokens"], "known": True, "http": False, "hold": None}
+        if len(state["tools"]) >= TOOLS_OPEN_MAX:
+            self._tool_output(tool_id, tool, {"error": "too many tools are running; try again when one is done"})
+            self._after_tool()
+            return
+        state["tools"][tool_id] = tool
+        self.call.tool_id = tool_id
+        answer = self.tenant.on_tool(self.call, name, arguments)
+        if answer is LATER:
+            return
+        del state["tools"][tool_id]
+        self._tool_output(tool_id, tool, answer)
+        self._after_tool()
+
+    def _after_tool(self):
+        # Who says goodbye or hangs up in a tool has had the last word.
+        if not (self.state["goodbye"] or self.state["ending"]):
+            self.request(None)
+
+    def _tool_output(self, tool_id, tool, value):
+        output = json.dumps(value)[:TOOL_OUTPUT_MAX]
+        if tool["known"]:
+            item = {"type": "function_call_output", "call_id": tool_id, "output": output}
+            self.call.model({"type": "conversation.item.create", "item": item})
+        else:
+            self.call.tell(f"Result of {tool['name']}: {output}")
 
     def _response_done(self, event):
         state, response = self.state, _object(event, "response")
@@ -370,9 +515,11 @@ class Agent:
         if response.get("status") == "failed":
             error = _object(_object(response, "status_details"), "error")
             self._failed(error.get("code"))
+        elif response.get("status") in ("completed", "incomplete") and not state["answered"]:
+            self._silent(response)
         else:
             state["failures"] = 0
-            if state["goodbye"] and not state["wishes"] and done not in state["dead"]:
+            if state["goodbye"] and not state["requests"] and done not in state["dead"]:
                 reason, state["goodbye"] = state["goodbye"], None
                 self.call.hang_up(reason)
         self._update_if_due()
@@ -387,11 +534,11 @@ class Agent:
         error = _object(event, "error")
         state, code = self.state, error.get("code")
         if state["asked"] is not None and error.get("event_id") in (None, state["asked"]["id"]):
-            wish, state["asked"] = state["asked"]["wish"], None
+            request, state["asked"] = state["asked"]["request"], None
             if code == "conversation_already_has_active_response":
-                # Another one began a moment before; this wish waits for its end.
+                # Another one began a moment before; this request waits for its end.
                 state["busy"] = True
-                state["wishes"].insert(0, wish)
+                state["requests"].insert(0, request)
             else:
                 self._failed(code)
         log(Level.WARN, f"error of the model's server: {code}")
@@ -403,14 +550,14 @@ class Agent:
         state = self.state
         silent = not (state["active"] or state["asked"] or state["caller_speaks"] or state["busy"])
         # While a flush is under way the model believes that all of it was heard.
-        if not (state["ready"] and silent and state["wishes"] and not state["flushing"]):
+        if not (state["ready"] and silent and state["requests"] and not state["flushing"]):
             return
-        wish = state["wishes"].pop(0)
+        request = state["requests"].pop(0)
         create = {"type": "response.create"}
-        if wish is not None:
-            create["response"] = {"instructions": wish}
+        if request is not None:
+            create["response"] = {"instructions": request}
         self.call.model(create)
-        state["asked"] = {"id": create["event_id"], "wish": wish}
+        state["asked"] = {"id": create["event_id"], "request": request}
 
     def _failed(self, code):
         """Mostly a moment's rate limit: once more, and then the caller is not kept waiting."""
@@ -420,8 +567,16 @@ class Agent:
             self.call.hang_up(f"the model failed: {code}")
             return
         self.state["busy"] = True
-        self.wish(None)
+        self.request(None)
         self.call.set_timer(_RETRY, _RETRY_AFTER_MS)
+
+    def _silent(self, response):
+        """A response that brought neither voice nor tool: asked for once more, so that nobody waits for words."""
+        reason = _object(response, "status_details").get("reason")
+        self.call.publish("response.silent", {"status": response.get("status"), "reason": reason})
+        self.state["failures"] += 1
+        if self.state["failures"] == 1:
+            self.request(None)
 
     def _last(self, name):
         item = self.state["playing"].get(name)
@@ -472,10 +627,16 @@ def _fresh_state() -> dict:
         "active": None,
         "asked": None,
         "busy": False,
+        # Whether the response under way brought voice or a tool.
+        "answered": False,
         "failures": 0,
         "dead": [],
         # Instructions of responses to come; None is a plain answer.
-        "wishes": [],
+        "requests": [],
+        # Tools whose answer is still to come, by the model's id; ids seen; the last one's timers and request.
+        "tools": {},
+        "tools_seen": [],
+        "tokens": _TOOLS,
         "caller_speaks": False,
         # Items handed over and not yet heard to their end; items of dead responses nobody will hear.
         "playing": {},
@@ -501,6 +662,12 @@ def _object(of: dict, name: str) -> dict:
     """A field that should hold an object; servers write null and worse."""
     value = of.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _function_call(tool_id: str, tool: dict) -> dict:
+    arguments = json.dumps(tool["arguments"])
+    item = {"type": "function_call", "call_id": tool_id, "name": tool["name"], "arguments": arguments}
+    return {"type": "conversation.item.create", "item": item}
 
 
 def _message(role: str, text: str) -> dict:

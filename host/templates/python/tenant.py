@@ -36,6 +36,7 @@ class MyTenant(Tenant):
 
     def __init__(self, info, settings: dict):
         self.operator = settings.get("operator")
+        self.message_url = settings.get("message_url")
         self.messages: list[str] = []
 
     def on_key(self, call: Call, key: str):
@@ -49,7 +50,11 @@ class MyTenant(Tenant):
         if not isinstance(text, str):
             return {"error": "the message is missing"}
         self.messages.append(text)
+        # Of a publication the gateway's log has the topic, and its words at DEBUG alone.
         call.publish("message.taken", {"text": text})
+        if self.message_url:
+            # A server is to have it: its answer becomes the tool's, and a caller who waits for it hears why.
+            return call.ask("POST", self.message_url, {"text": text}, hold="One moment, I am passing that on.")
         return {"taken": len(self.messages)}
 
     def save(self):

@@ -25,9 +25,11 @@ FRAME = bytes(160)
 class Line:
     """A call under test: hands events in and keeps what comes out."""
 
-    def __init__(self, settings=None):
-        self.agent = cordboard.Agent(MyTenant)
+    def __init__(self, settings=None, tenant=MyTenant):
+        self.tenant = tenant
+        self.agent = cordboard.Agent(tenant)
         self.now = 0
+        self.calls = 0
         self.asked: list = []
         self.info = wit.CallInfo(
             "CA1", "MZ1", "my-tenant", "v1", wit.Direction.INBOUND, None, None,
@@ -57,19 +59,39 @@ class Line:
         self.model("response.done", response={"id": response, "status": "completed"})
 
     def calls_tool(self, name, arguments):
-        item = {"type": "function_call", "name": name, "call_id": "call_1", "arguments": json.dumps(arguments)}
+        self.calls += 1
+        item = {
+            "type": "function_call",
+            "name": name,
+            "call_id": f"call_{self.calls}",
+            "arguments": json.dumps(arguments),
+        }
         self.model("response.created", response={"id": "resp_t"})
         self.model("response.output_item.done", item=item)
         self.model("response.done", response={"id": "resp_t", "status": "completed"})
 
     def swap(self):
         state = json.loads(json.dumps(self.agent.save()))
-        self.agent = cordboard.Agent(MyTenant)
+        self.agent = cordboard.Agent(self.tenant)
         self.agent.load(self.info, state)
 
     def sent(self, kind):
         events = [json.loads(it.value) for it in self.asked if isinstance(it, wit.Action_ModelEvent)]
         return [event for event in events if event["type"] == kind]
+
+    def outputs(self):
+        """What the model was told of its tools, in order."""
+        items = [event["item"] for event in self.sent("conversation.item.create")]
+        return [json.loads(it["output"]) for it in items if it["type"] == "function_call_output"]
+
+    def fires(self, kind):
+        """Lets the latest timer of a kind fire: 0 holds, 1 gives up."""
+        timers = [it.token for it in self.of(wit.Action_SetTimer) if it.token % 4 == kind]
+        self.tell(wit.Event_Timer(timers[-1]))
+
+    def serves(self, status, body):
+        token = self.of(wit.Action_Http)[-1].token
+        self.tell(wit.Event_HttpDone(wit.HttpResponse(token, status, [], body)))
 
     def of(self, action):
         return [getattr(it, "value", None) for it in self.asked if isinstance(it, action)]
@@ -140,6 +162,85 @@ class TenantTest(unittest.TestCase):
         told = line.sent("conversation.item.create")[0]["item"]
         self.assertEqual((told["role"], told["content"][0]["text"]), ("assistant", GREETING))
         self.assertEqual(len(line.sent("session.update")), 2)
+
+
+class Salon(cordboard.Tenant):
+    """A tenant whose tools wait for others."""
+
+    def on_tool(self, call, name, arguments):
+        if name == "book":
+            return call.ask("POST", "https://salon.example/book", arguments, hold="One moment, please.")
+        if name == "farewell":
+            call.say_goodbye("Goodbye.", "done")
+            return {"ok": True}
+        return call.later(timeout_ms=5_000)
+
+    def on_answer(self, call, name, answer):
+        return {"booked_at": answer["time"]}
+
+
+class LaterTest(unittest.TestCase):
+    def test_a_tool_that_asks_a_server_answers_with_what_the_server_said(self):
+        line = Line(tenant=Salon).greeted()
+        before = len(line.sent("response.create"))
+        line.calls_tool("book", {"day": "Friday"})
+        self.assertEqual(json.loads(line.of(wit.Action_Http)[0].body), {"day": "Friday"})
+        self.assertEqual((line.outputs(), len(line.sent("response.create"))), ([], before))
+        line.swap()
+        line.serves(200, b'{"time": "10:30"}')
+        self.assertEqual(line.outputs(), [{"booked_at": "10:30"}])
+        self.assertEqual(len(line.sent("response.create")), before + 1)
+
+    def test_a_caller_who_waits_is_told_so(self):
+        line = Line(tenant=Salon).greeted()
+        line.calls_tool("book", {})
+        line.fires(0)
+        self.assertIn("One moment, please.", line.sent("response.create")[-1]["response"]["instructions"])
+
+    def test_a_server_that_fails_or_is_late_is_an_answer_too(self):
+        for tell in [
+            lambda line: line.serves(503, b"closed"),
+            lambda line: line.fires(1),
+            lambda line: line.tell(wit.Event_Refused(wit.Refusal("http", "not on the list"))),
+            lambda line: line.tell(wit.Event_HttpFailed(wit.HttpFailure(line.of(wit.Action_Http)[-1].token, "reset"))),
+        ]:
+            line = Line(tenant=Salon).greeted()
+            line.calls_tool("book", {})
+            tell(line)
+            self.assertIn("error", line.outputs()[0])
+            self.assertEqual(len(line.outputs()), 1)
+
+    def test_an_answer_by_hand_counts_once_and_its_deadline_no_more(self):
+        line = Line(tenant=Salon).greeted()
+        line.calls_tool("wait", {})
+        for _ in range(2):
+            line.agent.call.answer_tool("call_1", "done")
+        line.fires(1)
+        self.assertEqual(line.outputs(), ["done"])
+
+    def test_a_new_session_is_told_of_tools_that_still_wait(self):
+        line = Line(tenant=Salon).greeted()
+        line.calls_tool("book", {"day": "Friday"})
+        line.tell(wit.Event_ModelLost("reset"))
+        line.tell(wit.Event_ModelRestored(wit.ModelInfo("sess_2", "gpt-realtime", wit.Dialect.GA)))
+        told = line.sent("conversation.item.create")[-1]["item"]
+        self.assertEqual((told["type"], told["call_id"]), ("function_call", "call_1"))
+
+    def test_a_goodbye_in_a_tool_is_said_once(self):
+        line = Line(tenant=Salon).greeted()
+        before = len(line.sent("response.create"))
+        line.calls_tool("farewell", {})
+        line.says("resp_bye", "item_bye", 500)
+        self.assertEqual(len(line.sent("response.create")), before + 1)
+        self.assertEqual(len(line.of(wit.Action_HangUp)), 1)
+
+    def test_a_response_without_voice_is_asked_for_once_more(self):
+        line = Line().greeted()
+        before = len(line.sent("response.create"))
+        for response in ["resp_2", "resp_3"]:
+            line.model("response.created", response={"id": response})
+            line.model("response.done", response={"id": response, "status": "incomplete"})
+        self.assertEqual(len(line.sent("response.create")), before + 1)
 
 
 if __name__ == "__main__":

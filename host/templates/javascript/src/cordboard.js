@@ -26,10 +26,21 @@
 const TRANSCRIPT_LINES_MAX = 40;
 const LINE_LENGTH_MAX = 1_000;
 const DEAD_RESPONSES_MAX = 16;
-const WISHES_MAX = 8;
+const REQUESTS_MAX = 8;
 const BRACKETS_MAX = 1_000;
-// Timers below this number are the tenant's.
+const TOOLS_OPEN_MAX = 16;
+const TOOLS_SEEN_MAX = 64;
+const TOOL_OUTPUT_MAX = 16_000;
+// Timers and HTTP tokens below this number are the tenant's.
 const RETRY = 1_000_000;
+// From here on, four to a tool that is answered later: its hold phrase, its deadline, its HTTP request.
+const TOOLS = 2_000_000;
+const HOLD = 0;
+const DEADLINE = 1;
+const REQUEST = 2;
+
+/** What `call.later` and `call.ask` return: the answer comes another time. */
+export const LATER = Symbol('later');
 const RETRY_AFTER_MS = 1_000;
 const GOODBYE_DEADLINE_MS = 10_000;
 
@@ -49,10 +60,18 @@ export class Tenant {
   /** The caller pressed a key: 0-9, *, #, A-D. @param {Call} call @param {string} key */
   onKey(call, key) {}
 
-  /** The model called a tool; what is returned becomes JSON and its answer.
+  /** The model called a tool; what is returned becomes JSON and its answer. A tool that has to ask a server first
+   * returns `call.ask(..)`, and one that waits for anything else `call.later(..)`: the answer then comes when it
+   * is there, and the caller hears words meanwhile.
    * @param {Call} call @param {string} name @param {any} args @returns {any} */
   onTool(call, name, args) {
     return { error: `there is no tool named ${name}` };
+  }
+
+  /** A server answered what `call.ask` asked: its JSON, or its text. What is returned is the tool's answer.
+   * @param {Call} call @param {string} name @param {any} answer @returns {any} */
+  onAnswer(call, name, answer) {
+    return answer;
   }
 
   /** A line was said. @param {Call} call @param {'caller' | 'agent'} who @param {string} text */
@@ -85,11 +104,52 @@ export class Call {
   now = 0;
   /** @type {Action[]} */
   actions = [];
+  /** The id of the tool call that `onTool` is to answer. @type {string | null} */
+  toolId = null;
   #agent;
 
   /** @param {Agent} agent */
   constructor(agent) {
     this.#agent = agent;
+  }
+
+  /** Answers a tool with what a server says: `return call.ask('POST', url, { value: args })` in `onTool`. `value` is
+   * sent as JSON; a header may hold {{secret:NAME}}. The tool's answer is what `onAnswer` makes of the
+   * server's. A server that refuses, fails or is late becomes `{ error }`, which the model can speak about.
+   * `hold` is said when nothing came for `holdAfterMs`.
+   * @param {string} method @param {string} url
+   * @param {{ value?: any, headers?: Array<[string, string]>, hold?: string, holdAfterMs?: number,
+   *   timeoutMs?: number }} [how] */
+  ask(method, url, { value, headers = [], hold, holdAfterMs = 1_500, timeoutMs = 10_000 } = {}) {
+    this.later({ hold, holdAfterMs, timeoutMs: timeoutMs + 1_000 });
+    const tool = this.#agent.state.tools[this.toolId];
+    if (!tool) return LATER;
+    tool.http = true;
+    const body = value === undefined ? new Uint8Array() : ascii(JSON.stringify(value));
+    const kind = value === undefined ? [] : [['content-type', 'application/json']];
+    const token = tool.token + REQUEST;
+    this.http({ token, method, url, headers: [...kind, ...headers], body, timeoutMs });
+    return LATER;
+  }
+
+  /** Answers a tool later, by `answerTool(call.toolId, ..)`: `return call.later()` in `onTool`. `hold` is said when no
+   * answer came for `holdAfterMs`. After `timeoutMs` the model is told that there is none.
+   * @param {{ hold?: string, holdAfterMs?: number, timeoutMs?: number }} [how] */
+  later({ hold, holdAfterMs = 1_500, timeoutMs = 30_000 } = {}) {
+    const tool = this.#agent.state.tools[this.toolId];
+    if (!tool) return LATER;
+    if (hold) {
+      tool.hold = hold;
+      this.setTimer(tool.token + HOLD, holdAfterMs);
+    }
+    this.setTimer(tool.token + DEADLINE, timeoutMs);
+    return LATER;
+  }
+
+  /** Answers a tool that was left for later. A second answer, and one to a tool that nobody called, go nowhere.
+   * @param {string} toolId @param {any} value */
+  answerTool(toolId, value) {
+    this.#agent.answerTool(toolId, value);
   }
 
   /** Has the agent say exactly this, as soon as nobody else speaks. @param {string} words */
@@ -99,7 +159,7 @@ export class Call {
 
   /** Has the agent respond to instructions of the moment. @param {string} instructions */
   prompt(instructions) {
-    this.#agent.wish(`${this.#agent.tenant.instructions}\n\n${instructions}`);
+    this.#agent.request(`${this.#agent.tenant.instructions}\n\n${instructions}`);
   }
 
   /** Adds a note to the conversation, without asking for a response. @param {string} text */
@@ -109,7 +169,7 @@ export class Call {
 
   /** Has the agent answer the conversation as it stands. */
   respond() {
-    this.#agent.wish(null);
+    this.#agent.request(null);
   }
 
   /** Tells the outside. @param {string} topic lower-case words with dots @param {any} value */
@@ -221,9 +281,20 @@ export class Agent {
   }
 
   /** @param {string | null} instructions null is a plain answer */
-  wish(instructions) {
-    const { wishes } = this.state;
-    if (!wishes.includes(instructions) && wishes.length < WISHES_MAX) wishes.push(instructions);
+  request(instructions) {
+    const { requests } = this.state;
+    if (!requests.includes(instructions) && requests.length < REQUESTS_MAX) requests.push(instructions);
+  }
+
+  /** @param {string} toolId @param {any} value */
+  answerTool(toolId, value) {
+    const tool = this.state.tools[toolId];
+    if (!tool) return;
+    delete this.state.tools[toolId];
+    this.call.cancelTimer(tool.token + DEADLINE);
+    if (tool.hold) this.call.cancelTimer(tool.token + HOLD);
+    this.#toolOutput(toolId, tool, value);
+    this.#afterTool();
   }
 
   // What happens.
@@ -258,6 +329,11 @@ export class Agent {
         state.spoken = false;
         this.#configure();
         for (const [role, text] of state.transcript) call.model(message(role, text));
+        // So that their outputs have something to belong to.
+        for (const [toolId, tool] of Object.entries(state.tools)) {
+          call.model(functionCall(toolId, tool));
+          tool.known = true;
+        }
         break;
       case 'heard':
         delete state.playing[val.item];
@@ -266,12 +342,12 @@ export class Agent {
         this.#flushed(val.items);
         break;
       case 'timer':
-        if (val === RETRY) state.busy = false;
-        else tenant.onTimer(call, val);
+        // Tokens have 64 bits in the contract; all of ours and of any tenant are small.
+        this.#timer(Number(val));
         break;
       case 'http-done':
       case 'http-failed':
-        tenant.onHttp(call, val);
+        this.#answered(Number(val.token), val);
         break;
       case 'command': {
         const command = parsed(val);
@@ -281,11 +357,56 @@ export class Agent {
       }
       case 'refused':
         this.#log('warn', `the host refused ${val.action}: ${val.reason}`);
+        if (val.action === 'http') {
+          // It names no token; the latest request is the one.
+          const asked = Object.keys(state.tools).filter((toolId) => state.tools[toolId].http);
+          if (asked.length > 0) this.answerTool(asked.at(-1), { error: `not allowed here: ${val.reason}` });
+        }
         break;
       case 'ended':
         tenant.onEnded(call, val);
         break;
     }
+  }
+
+  #timer(token) {
+    const { call, state, tenant } = this;
+    if (token === RETRY) {
+      state.busy = false;
+    } else if (token < TOOLS) {
+      tenant.onTimer(call, token);
+    } else {
+      const [toolId, tool] = this.#toolOf(token);
+      if (tool && token % 4 === HOLD) call.say(tool.hold);
+      else if (tool) this.answerTool(toolId, { error: 'the answer did not come in time' });
+    }
+  }
+
+  #answered(token, answer) {
+    const { call, tenant } = this;
+    if (token < TOOLS) {
+      tenant.onHttp(call, answer);
+      return;
+    }
+    const [toolId, tool] = this.#toolOf(token);
+    if (!tool) return;
+    if (answer.reason !== undefined) {
+      this.answerTool(toolId, { error: `the service could not be reached: ${answer.reason}` });
+      return;
+    }
+    const said = utf8(answer.body);
+    if (answer.status < 200 || answer.status > 299) {
+      this.answerTool(toolId, { error: `the service answered ${answer.status}: ${said.slice(0, 500)}` });
+      return;
+    }
+    call.toolId = toolId;
+    const made = tenant.onAnswer(call, tool.name, parsed(said) ?? said);
+    if (made !== LATER) this.answerTool(toolId, made);
+  }
+
+  #toolOf(token) {
+    const first = token - (token % 4);
+    return Object.entries(this.state.tools).find(([, tool]) => tool.token === first) ?? [];
   }
 
   #begin(info) {
@@ -327,7 +448,8 @@ export class Agent {
   #modelLost(reason) {
     const { state } = this;
     this.#log('warn', `the model is lost: ${reason}`);
-    if (state.active || state.asked || state.callerSpeaks) this.wish(null);
+    if (state.active || state.asked || state.callerSpeaks) this.request(null);
+    for (const tool of Object.values(state.tools)) tool.known = false;
     Object.assign(state, { connected: false, ready: false, active: null, asked: null, busy: false });
     Object.assign(state, { callerSpeaks: false, unheard: {} });
     // Those items play on, but no session knows them any more.
@@ -342,6 +464,7 @@ export class Agent {
     }
     state.playing[item] ??= { response, index: contentIndex, bytes: 0, last: false, known: true };
     state.playing[item].bytes += data.length;
+    state.answered = true;
     state.spoken = true;
     call.do('play', { item, audio: data, last: false });
   }
@@ -387,9 +510,14 @@ export class Agent {
         this.#said('agent', 'assistant', event);
         break;
       case 'response.created':
-        // The server's own response answers what the conversation holds by now.
-        if (!state.asked) state.wishes = state.wishes.filter((wish) => wish !== null);
-        Object.assign(state, { active: object(event.response).id ?? null, asked: null, busy: false });
+        if (!state.asked) {
+          // The server's own response answers what the conversation holds by now: the caller's turn is over, whether or
+          // not anybody said so.
+          state.callerSpeaks = false;
+          state.requests = state.requests.filter((request) => request !== null);
+        }
+        // Some servers give no id; there is a response under way all the same.
+        Object.assign(state, { active: object(event.response).id ?? '?', answered: false, asked: null, busy: false });
         break;
       case 'response.output_audio.done':
         this.#last(event.item_id);
@@ -426,15 +554,42 @@ export class Agent {
   }
 
   #itemDone(item) {
+    const { call, state, tenant } = this;
     if (item.type !== 'function_call') return;
-    const args = object(parsed(item.arguments || '{}'));
-    const answer = this.tenant.onTool(this.call, item.name ?? '', args) ?? null;
-    const output = JSON.stringify(answer);
-    this.call.model({
-      type: 'conversation.item.create',
-      item: { type: 'function_call_output', call_id: item.call_id ?? '', output },
-    });
-    this.wish(null);
+    const [toolId, name] = [String(item.call_id ?? ''), String(item.name ?? '')];
+    if (state.toolsSeen.includes(toolId)) return;
+    state.answered = true;
+    state.toolsSeen = [...state.toolsSeen, toolId].slice(-TOOLS_SEEN_MAX);
+    const args = object(typeof item.arguments === 'string' ? parsed(item.arguments) : item.arguments);
+    state.tokens += 4;
+    const tool = { name, arguments: args, token: state.tokens, known: true, http: false, hold: null };
+    if (Object.keys(state.tools).length >= TOOLS_OPEN_MAX) {
+      this.#toolOutput(toolId, tool, { error: 'too many tools are running; try again when one is done' });
+      this.#afterTool();
+      return;
+    }
+    state.tools[toolId] = tool;
+    call.toolId = toolId;
+    const answer = tenant.onTool(call, name, args) ?? null;
+    if (answer === LATER) return;
+    delete state.tools[toolId];
+    this.#toolOutput(toolId, tool, answer);
+    this.#afterTool();
+  }
+
+  #afterTool() {
+    // Who says goodbye or hangs up in a tool has had the last word.
+    if (!this.state.goodbye && !this.state.ending) this.request(null);
+  }
+
+  #toolOutput(toolId, tool, value) {
+    const output = JSON.stringify(value ?? null).slice(0, TOOL_OUTPUT_MAX);
+    if (tool.known) {
+      const item = { type: 'function_call_output', call_id: toolId, output };
+      this.call.model({ type: 'conversation.item.create', item });
+    } else {
+      this.call.tell(`Result of ${tool.name}: ${output}`);
+    }
   }
 
   #responseDone(response) {
@@ -452,9 +607,11 @@ export class Agent {
     if (response.usage) call.publish('usage', { response: id, usage: response.usage });
     if (response.status === 'failed') {
       this.#failed(object(object(response.status_details).error).code);
+    } else if (['completed', 'incomplete'].includes(response.status) && !state.answered) {
+      this.#silent(response);
     } else {
       state.failures = 0;
-      if (state.goodbye && state.wishes.length === 0 && !state.dead.includes(id)) {
+      if (state.goodbye && state.requests.length === 0 && !state.dead.includes(id)) {
         call.hangUp(state.goodbye);
         state.goodbye = null;
       }
@@ -465,12 +622,12 @@ export class Agent {
   #error({ code = null, message = null, event_id = null }) {
     const { call, state } = this;
     if (state.asked && (event_id === null || event_id === state.asked.id)) {
-      const { wish } = state.asked;
+      const { request } = state.asked;
       state.asked = null;
       if (code === 'conversation_already_has_active_response') {
-        // Another one began a moment before; this wish waits for its end.
+        // Another one began a moment before; this request waits for its end.
         state.busy = true;
-        state.wishes.unshift(wish);
+        state.requests.unshift(request);
       } else {
         this.#failed(code);
       }
@@ -485,11 +642,11 @@ export class Agent {
     const { call, state } = this;
     const silent = !(state.active || state.asked || state.callerSpeaks || state.busy);
     // While a flush is under way the model believes that all of it was heard.
-    if (!state.ready || !silent || state.flushing || state.wishes.length === 0) return;
-    const wish = state.wishes.shift();
+    if (!state.ready || !silent || state.flushing || state.requests.length === 0) return;
+    const request = state.requests.shift();
     const create = { type: 'response.create' };
-    const id = call.model(wish === null ? create : { ...create, response: { instructions: wish } });
-    state.asked = { id, wish };
+    const id = call.model(request === null ? create : { ...create, response: { instructions: request } });
+    state.asked = { id, request };
   }
 
   /** Mostly a moment's rate limit: once more, and then the caller is not kept waiting. */
@@ -502,8 +659,16 @@ export class Agent {
       return;
     }
     state.busy = true;
-    this.wish(null);
+    this.request(null);
     call.setTimer(RETRY, RETRY_AFTER_MS);
+  }
+
+  /** A response that brought neither voice nor tool: asked for once more, so that nobody waits for words. */
+  #silent({ status, status_details }) {
+    const { call, state } = this;
+    call.publish('response.silent', { status, reason: object(status_details).reason ?? null });
+    state.failures += 1;
+    if (state.failures === 1) this.request(null);
   }
 
   #last(item) {
@@ -553,10 +718,16 @@ function freshState() {
     active: null,
     asked: null,
     busy: false,
+    // Whether the response under way brought voice or a tool.
+    answered: false,
     failures: 0,
     dead: [],
     // Instructions of responses to come; null is a plain answer.
-    wishes: [],
+    requests: [],
+    // Tools whose answer is still to come, by the model's id; ids seen; the last one's timers and request.
+    tools: {},
+    toolsSeen: [],
+    tokens: TOOLS,
     callerSpeaks: false,
     // Items handed over and not yet heard to their end; items of dead responses nobody will hear.
     playing: {},
@@ -566,6 +737,34 @@ function freshState() {
     ending: null,
     transcript: [],
   };
+}
+
+function functionCall(toolId, tool) {
+  const item = { type: 'function_call', call_id: toolId, name: tool.name, arguments: JSON.stringify(tool.arguments) };
+  return { type: 'conversation.item.create', item };
+}
+
+// There is no TextEncoder here, but JSON can always be written in ASCII.
+
+/** JSON as bytes. @param {string} json */
+export function ascii(json) {
+  const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  const text = json.replace(/[\u0080-\uffff]/g, escaped);
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
+
+/** A text of UTF-8; what is none becomes U+FFFD. @param {Uint8Array} bytes */
+export function utf8(bytes) {
+  let latin = '';
+  for (let at = 0; at < bytes.length; at += 4_096) {
+    latin += String.fromCharCode.apply(null, bytes.slice(at, at + 4_096));
+  }
+  try {
+    // Each byte as %XX is what this function takes for UTF-8.
+    return decodeURIComponent(latin.replace(/[%\u0080-\u00ff]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`));
+  } catch {
+    return latin.replace(/[\u0080-\u00ff]/g, '\ufffd');
+  }
 }
 
 function message(role, text) {

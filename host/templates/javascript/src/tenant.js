@@ -34,6 +34,7 @@ export class MyTenant extends Tenant {
   constructor(info, settings) {
     super(info, settings);
     this.operator = settings.operator ?? null;
+    this.messageUrl = settings.message_url ?? null;
     this.messages = [];
   }
 
@@ -46,7 +47,12 @@ export class MyTenant extends Tenant {
   onTool(call, name, args) {
     if (typeof args.text !== 'string') return { error: 'the message is missing' };
     this.messages.push(args.text);
+    // Of a publication the gateway's log has the topic, and its words at DEBUG alone.
     call.publish('message.taken', { text: args.text });
+    if (this.messageUrl) {
+      // A server is to have it: its answer becomes the tool's, and a caller who waits for it hears why.
+      return call.ask('POST', this.messageUrl, { value: { text: args.text }, hold: 'One moment, I am passing that on.' });
+    }
     return { taken: this.messages.length };
   }
 

@@ -3,18 +3,20 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Agent } from '../src/cordboard.js';
+import { Agent, Tenant } from '../src/cordboard.js';
 import { GREETING, MyTenant } from '../src/tenant.js';
 
 const FRAME = new Uint8Array(160);
 
 /** A call under test: hands events in and keeps what comes out. */
 class Line {
-  agent = new Agent(MyTenant, () => {});
   now = 0;
+  calls = 0;
   asked = [];
 
-  constructor(settings = {}) {
+  constructor(settings = {}, tenant = MyTenant) {
+    this.tenant = tenant;
+    this.agent = new Agent(tenant, () => {});
     this.info = {
       callId: 'CA1',
       caller: null,
@@ -53,7 +55,8 @@ class Line {
   }
 
   callsTool(name, args) {
-    const item = { type: 'function_call', name, call_id: 'call_1', arguments: JSON.stringify(args) };
+    this.calls += 1;
+    const item = { type: 'function_call', name, call_id: `call_${this.calls}`, arguments: JSON.stringify(args) };
     this.model('response.created', { response: { id: 'resp_t' } });
     this.model('response.output_item.done', { item });
     this.model('response.done', { response: { id: 'resp_t', status: 'completed' } });
@@ -61,8 +64,24 @@ class Line {
 
   swap() {
     const state = JSON.parse(JSON.stringify(this.agent.save()));
-    this.agent = new Agent(MyTenant, () => {});
+    this.agent = new Agent(this.tenant, () => {});
     this.agent.load(this.info, state);
+  }
+
+  /** What the model was told of its tools, in order. */
+  outputs() {
+    const items = this.sent('conversation.item.create').map(({ item }) => item);
+    return items.filter(({ type }) => type === 'function_call_output').map(({ output }) => JSON.parse(output));
+  }
+
+  /** Lets the latest timer of a kind fire: 0 holds, 1 gives up. */
+  fires(kind) {
+    this.tell('timer', BigInt(this.of('set-timer').filter(({ token }) => token % 4 === kind).at(-1).token));
+  }
+
+  serves(status, body) {
+    const token = BigInt(this.of('http').at(-1).token);
+    this.tell('http-done', { token, status, headers: [], body: new TextEncoder().encode(body) });
   }
 
   of(tag) {
@@ -145,4 +164,93 @@ test('a new session of the model is told what was said', () => {
   const told = line.sent('conversation.item.create')[0].item;
   assert.deepEqual([told.role, told.content[0].text], ['assistant', GREETING]);
   assert.equal(line.sent('session.update').length, 2);
+});
+
+/** A tenant whose tools wait for others. */
+class Salon extends Tenant {
+  onTool(call, name, args) {
+    if (name === 'book') {
+      return call.ask('POST', 'https://salon.example/book', { value: args, hold: 'One moment, please.' });
+    }
+    if (name === 'farewell') {
+      call.sayGoodbye('Goodbye.', 'done');
+      return { ok: true };
+    }
+    return call.later({ timeoutMs: 5_000 });
+  }
+
+  onAnswer(call, name, answer) {
+    return { bookedAt: answer.time };
+  }
+}
+
+test('a tool that asks a server answers with what the server said', () => {
+  const line = new Line({}, Salon).greeted();
+  const before = line.sent('response.create').length;
+  line.callsTool('book', { day: 'Freitag für zwölf' });
+  assert.deepEqual(JSON.parse(new TextDecoder().decode(line.of('http')[0].body)), { day: 'Freitag für zwölf' });
+  assert.deepEqual([line.outputs(), line.sent('response.create').length], [[], before]);
+  line.swap();
+  line.serves(200, '{"time": "halb elf, 100 % schön 🙂"}');
+  assert.deepEqual(line.outputs(), [{ bookedAt: 'halb elf, 100 % schön 🙂' }]);
+  assert.equal(line.sent('response.create').length, before + 1);
+});
+
+test('a caller who waits is told so', () => {
+  const line = new Line({}, Salon).greeted();
+  line.callsTool('book', {});
+  line.fires(0);
+  assert.ok(line.sent('response.create').at(-1).response.instructions.includes('One moment, please.'));
+});
+
+test('a server that fails or is late is an answer too', () => {
+  for (const tell of [
+    (line) => line.serves(503, 'closed'),
+    (line) => line.fires(1),
+    (line) => line.tell('refused', { action: 'http', reason: 'not on the list' }),
+    (line) => line.tell('http-failed', { token: BigInt(line.of('http').at(-1).token), reason: 'reset' }),
+  ]) {
+    const line = new Line({}, Salon).greeted();
+    line.callsTool('book', {});
+    tell(line);
+    assert.equal(line.outputs().length, 1);
+    assert.ok('error' in line.outputs()[0]);
+  }
+});
+
+test('an answer by hand counts once, and its deadline no more', () => {
+  const line = new Line({}, Salon).greeted();
+  line.callsTool('wait', {});
+  line.agent.call.answerTool('call_1', 'done');
+  line.agent.call.answerTool('call_1', 'again');
+  line.fires(1);
+  assert.deepEqual(line.outputs(), ['done']);
+});
+
+test('a new session is told of tools that still wait', () => {
+  const line = new Line({}, Salon).greeted();
+  line.callsTool('book', {});
+  line.tell('model-lost', 'reset');
+  line.tell('model-restored', { session: 'sess_2', model: 'gpt-realtime', dialect: 'ga' });
+  const { item } = line.sent('conversation.item.create').at(-1);
+  assert.deepEqual([item.type, item.call_id], ['function_call', 'call_1']);
+});
+
+test('a goodbye in a tool is said once', () => {
+  const line = new Line({}, Salon).greeted();
+  const before = line.sent('response.create').length;
+  line.callsTool('farewell', {});
+  line.says('resp_bye', 'item_bye', 500);
+  assert.equal(line.sent('response.create').length, before + 1);
+  assert.equal(line.of('hang-up').length, 1);
+});
+
+test('a response without voice is asked for once more', () => {
+  const line = new Line().greeted();
+  const before = line.sent('response.create').length;
+  for (const id of ['resp_2', 'resp_3']) {
+    line.model('response.created', { response: { id } });
+    line.model('response.done', { response: { id, status: 'incomplete' } });
+  }
+  assert.equal(line.sent('response.create').length, before + 1);
 });

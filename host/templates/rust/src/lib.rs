@@ -21,6 +21,8 @@ const INSTRUCTIONS: &str = "You answer the telephone. Be brief and friendly. Whe
 struct Settings {
     /// Who is rung when the caller presses 0.
     operator: Option<String>,
+    /// Where messages are posted; without it they are kept for as long as the call lasts.
+    message_url: Option<String>,
 }
 
 /// What is remembered of one call.
@@ -44,10 +46,16 @@ impl Tenant for MyTenant {
             "properties": {"text": {"type": "string", "description": "the message, word for word"}},
             "required": ["text"],
         });
+        let take_message = Tool {
+            // With a URL the SDK asks that server, and its answer becomes the tool's; `tool_call` is for the others.
+            url: self.settings.message_url.clone(),
+            hold_phrase: Some("One moment, I am passing that on.".into()),
+            ..Tool::new("take_message", "Takes a message.", parameters)
+        };
         Session {
             instructions: INSTRUCTIONS.into(),
             greeting: Some(Greeting::Say(GREETING.into())),
-            tools: vec![Tool::new("take_message", "Takes a message.", parameters)],
+            tools: vec![take_message],
             ..Session::default()
         }
     }
@@ -67,6 +75,7 @@ impl Tenant for MyTenant {
         }
         match serde_json::from_str::<Message>(&tool.arguments) {
             Ok(Message { text }) => {
+                // Of a publication the gateway's log has the topic, and its words at DEBUG alone.
                 call.publish("message.taken", &json!({"text": text}));
                 self.messages.push(text);
                 ToolAnswer::Output(json!({"taken": self.messages.len()}).to_string())
