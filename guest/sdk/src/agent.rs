@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::limits::{CREATE_WAIT_MS, OWN_RESPONSE_WAIT_MS, RETRY_WAIT_MS};
 use crate::playback::{Played, Verdict};
-use crate::responses::{AfterFailure, Wish};
+use crate::responses::{AfterFailure, Request};
 use crate::state::State;
 use crate::tools::ToolCall;
 use crate::turns::Speaker;
@@ -422,9 +422,9 @@ impl Call {
                 *next_id = next_id.wrapping_add(1);
                 format!("cb-create-{next_id}")
             });
-            if let Some((id, wish)) = sent {
+            if let Some((id, request)) = sent {
                 let mut create = json!({"type": "response.create", "event_id": id});
-                if let Wish::Spoken(instructions) = wish {
+                if let Request::Spoken(instructions) = request {
                     create["response"] = json!({"instructions": instructions});
                 }
                 if self.state.responses.take_insistence() {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::ending::{Ending, What};
 use crate::limits::{FAREWELL_MS_MAX, TOKEN_RESERVED};
 use crate::paths::{Paths, UnknownFormat};
-use crate::responses::Wish;
+use crate::responses::Request;
 use crate::session::ModelAudioFormat;
 use crate::state::State;
 use crate::{
@@ -100,17 +100,17 @@ impl Call {
 impl Call {
     /// Has the agent say exactly these words, after whatever it is saying now.
     pub fn say(&mut self, words: &str) {
-        self.state.responses.wish(Wish::Spoken(self.session.saying(words)));
+        self.state.responses.request(Request::Spoken(self.session.saying(words)));
     }
 
     /// Has the agent speak by these instructions, after whatever it is saying now.
     pub fn prompt(&mut self, instructions: &str) {
-        self.state.responses.wish(Wish::Spoken(self.session.prompting(instructions)));
+        self.state.responses.request(Request::Spoken(self.session.prompting(instructions)));
     }
 
     /// Has the agent answer what is in the conversation by now.
     pub fn respond(&mut self) {
-        self.state.responses.wish(Wish::Answer);
+        self.state.responses.request(Request::Answer);
     }
 
     /// Adds a text to the conversation, without asking for an answer. A session that takes the place of

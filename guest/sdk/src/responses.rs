@@ -1,13 +1,13 @@
 //! Orders responses: one at a time, and the next only once the last is done.
 //!
-//! `response.create` while one is active is refused by the server and not queued there. So wishes
+//! `response.create` while one is active is refused by the server and not queued there. So requests
 //! wait here, at most one of each kind, until nothing is under way and the caller is silent.
 
 use serde::{Deserialize, Serialize};
 
 /// Something the model shall say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Wish {
+pub(crate) enum Request {
     /// A response with instructions of its own: a greeting, a phrase, a nudge.
     Spoken(String),
     /// An answer to what is in the conversation by now, for example the output of a tool.
@@ -19,9 +19,9 @@ pub(crate) enum Wish {
 pub(crate) struct Responses {
     active: Option<String>,
     /// A `response.create` that was neither confirmed nor refused yet, by its event id.
-    in_flight: Option<(String, Wish)>,
+    in_flight: Option<(String, Request)>,
     /// What the active response is about, for a second try.
-    about: Option<Wish>,
+    about: Option<Request>,
     spoken: Option<String>,
     answer: bool,
     /// The caller speaks: whatever waits would talk over them.
@@ -48,10 +48,10 @@ pub(crate) enum AfterFailure {
 
 impl Responses {
     /// Asks for a response; a newer phrase replaces one that still waits.
-    pub(crate) fn wish(&mut self, wish: Wish) {
-        match wish {
-            Wish::Spoken(instructions) => self.spoken = Some(instructions),
-            Wish::Answer => self.answer = true,
+    pub(crate) fn request(&mut self, request: Request) {
+        match request {
+            Request::Spoken(instructions) => self.spoken = Some(instructions),
+            Request::Answer => self.answer = true,
         }
     }
 
@@ -61,16 +61,16 @@ impl Responses {
     }
 
     /// Takes what may be asked for now; the caller of this sends it as `event_id`.
-    pub(crate) fn next(&mut self, event_id: impl FnOnce() -> String) -> Option<(String, Wish)> {
+    pub(crate) fn next(&mut self, event_id: impl FnOnce() -> String) -> Option<(String, Request)> {
         if self.is_busy() || self.caller_speaks || self.own_due || self.cooling {
             return None;
         }
-        let wish = match self.spoken.take() {
-            Some(instructions) => Wish::Spoken(instructions),
-            None if std::mem::take(&mut self.answer) => Wish::Answer,
+        let request = match self.spoken.take() {
+            Some(instructions) => Request::Spoken(instructions),
+            None if std::mem::take(&mut self.answer) => Request::Answer,
             None => return None,
         };
-        let sent = (event_id(), wish);
+        let sent = (event_id(), request);
         self.in_flight = Some(sent.clone());
         Some(sent)
     }
@@ -84,11 +84,11 @@ impl Responses {
     pub(crate) fn created(&mut self, id: String) {
         self.began_over_caller = self.in_flight.is_none() && self.caller_speaks;
         self.about = Some(match self.in_flight.take() {
-            Some((_, wish)) => wish,
+            Some((_, request)) => request,
             None => {
                 // Whatever the conversation holds by now, this response answers it.
                 self.answer = false;
-                Wish::Answer
+                Request::Answer
             }
         });
         self.own_due = false;
@@ -98,7 +98,7 @@ impl Responses {
     /// The active response is called off unheard; what it was to answer still waits for an answer,
     /// the server's own or another of ours.
     pub(crate) fn call_off(&mut self) {
-        self.answer |= self.about == Some(Wish::Answer);
+        self.answer |= self.about == Some(Request::Answer);
     }
 
     /// The response is over, in whatever way.
@@ -131,13 +131,13 @@ impl Responses {
 
     /// A response failed. `hopeless` is a failure that trying again cannot mend.
     pub(crate) fn failed(&mut self, hopeless: bool) -> AfterFailure {
-        let about = self.about.take().unwrap_or(Wish::Answer);
+        let about = self.about.take().unwrap_or(Request::Answer);
         self.failures = self.failures.saturating_add(1);
         if hopeless || self.failures > 1 {
             return AfterFailure::GiveUp;
         }
-        if self.spoken.is_none() || about == Wish::Answer {
-            self.wish(about);
+        if self.spoken.is_none() || about == Request::Answer {
+            self.request(about);
         }
         self.cooling = true;
         AfterFailure::Retry
@@ -145,7 +145,7 @@ impl Responses {
 
     /// An error named this `response.create`, or named none but can mean no other.
     ///
-    /// `busy` says that another response was active: the wish waits for its end. Returns false when
+    /// `busy` says that another response was active: the request waits for its end. Returns false when
     /// the error is not about a `response.create` of ours.
     pub(crate) fn refused(&mut self, event_id: Option<&str>, busy: bool) -> bool {
         let ours = match (&self.in_flight, event_id) {
@@ -156,15 +156,16 @@ impl Responses {
         if !ours {
             return false;
         }
-        let wish = self.in_flight.take().map(|(_, wish)| wish).expect("it is ours, so it is there");
+        let request =
+            self.in_flight.take().map(|(_, request)| request).expect("it is ours, so it is there");
         if busy {
-            if self.spoken.is_none() || wish == Wish::Answer {
-                self.wish(wish);
+            if self.spoken.is_none() || request == Request::Answer {
+                self.request(request);
             }
             // The other response was started by the server and its `response.created` is on the way.
             self.own_due = self.active.is_none();
         } else {
-            self.about = Some(wish);
+            self.about = Some(request);
         }
         true
     }
@@ -193,8 +194,8 @@ impl Responses {
     /// Gives up an unanswered `response.create`, if it is this one.
     pub(crate) fn create_overdue(&mut self) -> bool {
         match self.in_flight.take() {
-            Some((_, wish)) => {
-                self.about = Some(wish);
+            Some((_, request)) => {
+                self.about = Some(request);
                 true
             }
             None => false,
@@ -205,7 +206,7 @@ impl Responses {
     pub(crate) fn session_lost(&mut self) -> bool {
         let owed = self.is_busy() || self.is_waiting() || self.caller_speaks || self.own_due;
         let spoken = match self.in_flight.take() {
-            Some((_, Wish::Spoken(instructions))) => Some(instructions),
+            Some((_, Request::Spoken(instructions))) => Some(instructions),
             _ => None,
         };
         *self = Responses { spoken: self.spoken.take().or(spoken), ..Responses::default() };
@@ -252,50 +253,50 @@ impl Responses {
 mod tests {
     use super::*;
 
-    fn next(responses: &mut Responses) -> Option<Wish> {
-        responses.next(|| "create-1".into()).map(|(_, wish)| wish)
+    fn next(responses: &mut Responses) -> Option<Request> {
+        responses.next(|| "create-1".into()).map(|(_, request)| request)
     }
 
     #[test]
     fn the_next_response_waits_for_the_end_of_the_last() {
         let mut responses = Responses::default();
         responses.created("r1".into());
-        responses.wish(Wish::Answer);
+        responses.request(Request::Answer);
         assert_eq!(next(&mut responses), None);
         responses.done("r1");
-        assert_eq!(next(&mut responses), Some(Wish::Answer));
-        responses.wish(Wish::Answer);
+        assert_eq!(next(&mut responses), Some(Request::Answer));
+        responses.request(Request::Answer);
         assert_eq!(next(&mut responses), None, "the first is neither confirmed nor refused");
     }
 
     #[test]
     fn a_phrase_goes_before_an_answer_and_both_are_said() {
         let mut responses = Responses::default();
-        responses.wish(Wish::Answer);
-        responses.wish(Wish::Spoken("hold on".into()));
-        assert_eq!(next(&mut responses), Some(Wish::Spoken("hold on".into())));
+        responses.request(Request::Answer);
+        responses.request(Request::Spoken("hold on".into()));
+        assert_eq!(next(&mut responses), Some(Request::Spoken("hold on".into())));
         responses.created("r1".into());
         responses.done("r1");
-        assert_eq!(next(&mut responses), Some(Wish::Answer));
+        assert_eq!(next(&mut responses), Some(Request::Answer));
     }
 
     #[test]
     fn a_create_refused_because_another_is_active_goes_out_after_that_one() {
         let mut responses = Responses::default();
-        responses.wish(Wish::Spoken("hello".into()));
+        responses.request(Request::Spoken("hello".into()));
         assert!(next(&mut responses).is_some());
         assert!(responses.refused(Some("create-1"), true));
         assert_eq!(next(&mut responses), None);
         responses.created("r-server".into());
         assert_eq!(next(&mut responses), None);
         responses.done("r-server");
-        assert_eq!(next(&mut responses), Some(Wish::Spoken("hello".into())));
+        assert_eq!(next(&mut responses), Some(Request::Spoken("hello".into())));
     }
 
     #[test]
     fn an_error_about_something_else_changes_nothing() {
         let mut responses = Responses::default();
-        responses.wish(Wish::Answer);
+        responses.request(Request::Answer);
         next(&mut responses);
         assert!(!responses.refused(Some("truncate-9"), false));
         assert!(!responses.refused(None, false));
@@ -306,7 +307,7 @@ mod tests {
     fn nothing_is_said_over_the_caller_and_their_own_answer_covers_a_waiting_one() {
         let mut responses = Responses::default();
         responses.caller_started();
-        responses.wish(Wish::Answer);
+        responses.request(Request::Answer);
         assert_eq!(next(&mut responses), None);
         responses.caller_stopped(true);
         assert_eq!(next(&mut responses), None);
@@ -319,23 +320,23 @@ mod tests {
     fn a_server_that_does_not_answer_by_itself_is_not_waited_for_forever() {
         let mut responses = Responses::default();
         responses.caller_started();
-        responses.wish(Wish::Answer);
+        responses.request(Request::Answer);
         responses.caller_stopped(true);
         responses.own_overdue();
-        assert_eq!(next(&mut responses), Some(Wish::Answer));
+        assert_eq!(next(&mut responses), Some(Request::Answer));
     }
 
     #[test]
     fn a_failed_response_is_tried_once_more_and_then_given_up() {
         let mut responses = Responses::default();
-        responses.wish(Wish::Spoken("hello".into()));
+        responses.request(Request::Spoken("hello".into()));
         next(&mut responses);
         responses.created("r1".into());
         responses.done("r1");
         assert_eq!(responses.failed(false), AfterFailure::Retry);
         assert_eq!(next(&mut responses), None, "not at once");
         responses.cooled();
-        assert_eq!(next(&mut responses), Some(Wish::Spoken("hello".into())));
+        assert_eq!(next(&mut responses), Some(Request::Spoken("hello".into())));
         responses.created("r2".into());
         responses.done("r2");
         assert_eq!(responses.failed(false), AfterFailure::GiveUp);

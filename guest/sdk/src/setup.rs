@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::agent::{Notice, timers};
 use crate::limits::{PARAMETERS_DROPPED_MAX, SUSPECT_WAIT_MS};
-use crate::responses::Wish;
+use crate::responses::Request;
 use crate::session::Stage;
 use crate::turns::{Remembered, Speaker};
 use crate::wire::ErrorBody;
@@ -98,8 +98,8 @@ impl Call {
         self.notices.push(Notice::Ready);
         let unheard = !self.state.greeted && !self.state.turns.agent_has_spoken();
         match self.session.greeting_instructions() {
-            Some(greeting) if unheard => self.state.responses.wish(Wish::Spoken(greeting)),
-            Some(_) | None if self.state.owed => self.state.responses.wish(Wish::Answer),
+            Some(greeting) if unheard => self.state.responses.request(Request::Spoken(greeting)),
+            Some(_) | None if self.state.owed => self.state.responses.request(Request::Answer),
             Some(_) | None => {}
         }
         self.state.owed = false;

@@ -9,7 +9,7 @@ use crate::wire::Item;
 use crate::{Action, Call, HttpFailure, HttpRequest, HttpResponse, Level, Role};
 
 use crate::agent::Notice;
-use crate::responses::Wish;
+use crate::responses::Request;
 
 /// What a timer or request of a tool is for; the tool's own number stands above these bits.
 const HOLD: u64 = 1;
@@ -36,7 +36,7 @@ impl Call {
         let ms = self.now.saturating_sub(open.asked_at);
         self.publish("tool.answered", &json!({"call": open.call_id, "name": open.name, "ms": ms}));
         if self.state.tools.is_idle() && self.state.ending.is_none() {
-            self.state.responses.wish(Wish::Answer);
+            self.state.responses.request(Request::Answer);
         }
     }
 
@@ -62,7 +62,7 @@ impl Call {
                 let output = error_output(reason);
                 self.send_output(&call.call_id, &output);
                 if self.state.tools.is_idle() {
-                    self.state.responses.wish(Wish::Answer);
+                    self.state.responses.request(Request::Answer);
                 }
             }
             Admission::Run(open) => {

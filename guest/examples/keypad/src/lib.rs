@@ -85,7 +85,7 @@ impl Tenant for Keypad {
     }
 
     /// The agent: short instructions, the menu as its first words, and one tool through which a spoken
-    /// wish becomes the same choice as a key.
+    /// request becomes the same choice as a key.
     fn session(&self, _: &CallInfo) -> Session {
         let parameters = json!({
             "type": "object",
@@ -93,9 +93,10 @@ impl Tenant for Keypad {
             "required": ["choice"],
         });
         Session {
-            instructions: "You are the telephone menu of a shop. As soon as the caller's wish is \
+            instructions:
+                "You are the telephone menu of a shop. As soon as the caller's request is \
                 clear, call `choose`. Otherwise repeat the menu in one sentence."
-                .into(),
+                    .into(),
             greeting: Some(Greeting::Say(self.settings.greeting.clone())),
             tools: vec![Tool::new(
                 "choose",
@@ -139,7 +140,7 @@ impl Tenant for Keypad {
         }
     }
 
-    /// A spoken wish. The output tells the model what has happened, so that it says it in its own words.
+    /// A spoken request. The output tells the model what has happened, so that it says it in its own words.
     fn tool_call(&mut self, call: &mut Call, tool: &ToolCall) -> ToolAnswer {
         let arguments: Value = serde_json::from_str(&tool.arguments).unwrap_or_default();
         match arguments["choice"].as_str().and_then(Choice::of_word) {

@@ -16,7 +16,7 @@ use super::speaking::{Mode, Output, OutputKind, Speaking, Step};
 
 impl Engine {
     /// Begins a response; one at a time.
-    pub(super) fn respond(&mut self, now: Duration, wishes: &Value) -> Result<(), Refusal> {
+    pub(super) fn respond(&mut self, now: Duration, options: &Value) -> Result<(), Refusal> {
         if let Some(active) = &self.speaking {
             let message = format!(
                 "Conversation already has an active response in progress: {}. Wait until the response is finished before creating a new one.",
@@ -26,9 +26,9 @@ impl Engine {
             return Err(Refusal::new(code, None, message));
         }
         self.idle_at = None;
-        let in_conversation = wishes["conversation"] != "none";
+        let in_conversation = options["conversation"] != "none";
         let answer = self.answer();
-        let spoken = match wishes["output_modalities"][0].as_str() {
+        let spoken = match options["output_modalities"][0].as_str() {
             Some(modality) => modality == "audio",
             None => self.session.speaks(),
         };
@@ -39,7 +39,7 @@ impl Engine {
         let mut speaking =
             Speaking::plan(id, &answer, mode, now, &mut self.random, |p| id_of(p, &mut ids));
         speaking.in_conversation = in_conversation;
-        speaking.metadata = wishes["metadata"].clone();
+        speaking.metadata = options["metadata"].clone();
         let response = self.response_object(&speaking, "in_progress", Value::Null);
         self.speaking = Some(speaking);
         self.say(json!({ "type": "response.created", "response": response }));

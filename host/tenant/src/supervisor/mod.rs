@@ -236,8 +236,8 @@ impl<A: InstanceFactory> InstanceSupervisor<A> {
         &self.version
     }
 
-    /// Wishes for another version. It takes over at an event boundary to come, if it can; a later pending_migration
-    /// replaces this one.
+    /// Asks for another version. It takes over at an event boundary to come, if it can; a later request replaces
+    /// this one.
     pub fn migrate(&mut self, to: A::Version) {
         self.reject_candidate("another version was asked for meanwhile", false);
         if let Some(older) = self.pending_migration.replace(to) {
@@ -245,7 +245,7 @@ impl<A: InstanceFactory> InstanceSupervisor<A> {
         }
     }
 
-    /// Whether a migration is wished for or under way.
+    /// Whether a migration is pending or under way.
     pub fn is_migrating(&self) -> bool {
         self.pending_migration.is_some() || self.candidate.is_some()
     }
@@ -268,7 +268,7 @@ impl<A: InstanceFactory> InstanceSupervisor<A> {
 
     /// Puts a fresh instance at the supervisor, without any state. The call tells it what it can.
     ///
-    /// A call that begins anew may as well do so with the version that is wished for, and does; one that begins anew a second
+    /// A call that begins anew may as well do so with the version that was asked for, and does; one that begins anew a second
     /// time does it with the version before, where there is one.
     ///
     /// # Errors

@@ -235,7 +235,7 @@ async fn a_tenant_without_handover_stays_and_says_why() {
 }
 
 #[tokio::test]
-async fn wishes_come_true_one_at_a_time() {
+async fn migrations_are_carried_out_one_at_a_time() {
     let mut call = TestCall::open(good("v1")).await;
     call.supervisor.migrate(good("v2"));
     call.frames(1..=6).await;
