@@ -18,16 +18,13 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::logging::Logging;
 use crate::metrics::OPENMETRICS;
-use crate::net::listen;
+use crate::net::listen::{Limits, Port};
 use crate::reload::{Load, Reload};
 use crate::signals;
 use crate::webhook;
 
 /// How often promises whose stream never came are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
-
-/// Two scrapers and a person with a browser need fewer.
-const METRICS_CONNECTIONS_MAX: usize = 16;
 
 /// Whether changed files of tenants are deployed as they change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,8 +90,8 @@ pub(crate) async fn serve(config: Config, process: Process) -> anyhow::Result<()
         })?;
         info!(listen = %listener.local_addr().unwrap_or(listen), "serving the admin API");
         administered = Some(Arc::clone(&admin));
-        // What it ends with is said nowhere: without it calls go on, and who asks sees that nobody answers.
-        beside.spawn(async move { drop(axum::serve(listener, admin.router()).await) });
+        let port = port(&gateway, admin.router(), Limits::admin());
+        beside.spawn(port.serve(listener));
     }
     if let Some(listen) = gateway.config.metrics_listen {
         let listener = TcpListener::bind(listen).await.with_context(|| {
@@ -105,7 +102,7 @@ pub(crate) async fn serve(config: Config, process: Process) -> anyhow::Result<()
         })?;
         info!(listen = %listener.local_addr().unwrap_or(listen), "serving /metrics");
         let pages = metrics_router(Arc::clone(&gateway));
-        beside.spawn(listen::serve(listener, pages, METRICS_CONNECTIONS_MAX));
+        beside.spawn(port(&gateway, pages, Limits::metrics()).serve(listener));
     }
     if watch == Watch::Yes {
         info!(dir = %gateway.config.tenants_dir.display(), "watching the tenants' files");
@@ -138,13 +135,17 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     let sweeper = tokio::spawn(sweep(Arc::clone(&gateway)));
-    // Webhooks come beside the streams, which count only until they are calls.
-    let connections = gateway.config.calls.max.saturating_mul(2).saturating_add(64);
+    let limits = Limits::public(gateway.config.calls.max);
+    let port = port(&gateway, router(Arc::clone(&gateway)), limits);
     tokio::select! {
-        () = listen::serve(listener, router(gateway), connections) => {}
+        () = port.serve(listener) => {}
         () = stop => {}
     };
     sweeper.abort();
+}
+
+fn port(gateway: &Gateway, router: Router, limits: Limits) -> Port {
+    Port::new(router, limits, gateway.config.proxies.clone(), gateway.metrics.refused.clone())
 }
 
 /// All routes of one gateway's public port. None says anything about tenants without a signature.

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Path, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use cordboard_tenant::Deployment;
 use cordboard_wire::twilio::{
     self, CallDirection, ConnectStream, Rejection, StreamEvent, StreamStatus, Webhook, WebhookError,
@@ -25,6 +25,7 @@ use crate::config::PublicUrl;
 use crate::gateway::Gateway;
 use crate::logging::OUTSIDE;
 use crate::model::Connecting;
+use crate::net::listen::Connection;
 use crate::shared::admissions::{Admission, Full, PendingCall};
 use crate::shared::expiring_map::StreamToken;
 use crate::twilio::stream_paths::StreamPaths;
@@ -60,8 +61,12 @@ async fn incoming_call(State(gateway): State<Arc<Gateway>>, request: Request) ->
         Ok(both) => both,
         Err(answer) => return answer,
     };
-    let Some(deployment) = gateway.tenants.for_number(webhook.to.as_deref().unwrap_or_default())
-    else {
+    // Of a call that we placed, the number called is a stranger's.
+    let ours = match webhook.direction {
+        CallDirection::Inbound | CallDirection::Unknown => &webhook.to,
+        CallDirection::OutboundApi | CallDirection::OutboundDial => &webhook.from,
+    };
+    let Some(deployment) = gateway.tenants.for_number(ours.as_deref().unwrap_or_default()) else {
         gateway.metrics.refuse("tenant-broken");
         warn!(
             target: OUTSIDE,
@@ -183,12 +188,14 @@ fn promise(
 async fn stream(
     State(gateway): State<Arc<Gateway>>,
     Path(token): Path<String>,
+    connection: Option<Extension<Connection>>,
     headers: HeaderMap,
     uri: Uri,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let checked = origin(&gateway, &headers).and_then(|origin| {
-        check_signature(&gateway, &headers, &origin.ws(path_and_query(&uri)), &[])
+        let url = origin.ws(path_and_query(&uri));
+        check_signature(&gateway, connection.as_deref(), &headers, &url, &[])
     });
     if let Err(refused) = checked {
         return refused.into_response();
@@ -276,7 +283,7 @@ impl<'a> SignedForm<'a> {
         let form: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
         let origin = origin(gateway, &parts.headers)?;
         let url = origin.http(path_and_query(&parts.uri));
-        check_signature(gateway, &parts.headers, &url, &form)?;
+        check_signature(gateway, parts.extensions.get(), &parts.headers, &url, &form)?;
         // A number may be set to GET: its parameters are in the query, which the signed URL covers.
         let pairs = match parts.method {
             Method::GET => {
@@ -316,6 +323,7 @@ fn malformed(gateway: &Gateway, error: &WebhookError) -> Refused {
 
 fn check_signature(
     gateway: &Gateway,
+    connection: Option<&Connection>,
     headers: &HeaderMap,
     url: &str,
     form: &[(String, String)],
@@ -326,12 +334,17 @@ fn check_signature(
         return Ok(());
     };
     let given = text_of(headers, "x-twilio-signature").unwrap_or("");
-    twilio::verify(keys, url, form, given).map(|_| ()).map_err(|error| {
+    if let Err(error) = twilio::verify(keys, url, form, given) {
         gateway.metrics.refuse("signature");
         // Not the URL: a stream's path holds its token.
         warn!(target: OUTSIDE, %error, "a request was refused");
-        Refused(StatusCode::FORBIDDEN, "X-Twilio-Signature is missing or wrong".to_owned())
-    })
+        let text = "X-Twilio-Signature is missing or wrong".to_owned();
+        return Err(Refused(StatusCode::FORBIDDEN, text));
+    }
+    if let Some(connection) = connection {
+        connection.proven();
+    }
+    Ok(())
 }
 
 /// The origin the carrier was given, which is what it signs. Only a host that checks no signatures

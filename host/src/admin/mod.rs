@@ -36,6 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::audit::Audit;
 use crate::config::AdminToken;
 use crate::gateway::Gateway;
+use crate::net::listen::Connection;
 use crate::renewable::Renewable;
 use access::{Operator, Tokens};
 use problem::Problem;
@@ -216,6 +217,9 @@ async fn authenticate(
             "this token is not known here; it is one of [admin] in the gateway's configuration";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "wrong-token", message));
     };
+    if let Some(connection) = request.extensions().get::<Connection>() {
+        connection.proven();
+    }
     request.extensions_mut().insert(operator);
     Ok(next.run(request).await)
 }

@@ -9,6 +9,7 @@ impl Config {
         // Each field by name, so that a new one is thought about here.
         let Self {
             listen,
+            proxies,
             public_url,
             log: _,
             log_format,
@@ -27,6 +28,7 @@ impl Config {
         } = self;
         let differs = [
             ("listen", *listen != new.listen),
+            ("trusted_proxies or client_header", *proxies != new.proxies),
             ("public_url", *public_url != new.public_url),
             ("log_format", *log_format != new.log_format),
             ("log_file", *log_file != new.log_file),

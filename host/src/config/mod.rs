@@ -16,12 +16,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use cordboard_tenant::{CompileLimits, CompilerProcess};
 use cordboard_wire::openai::{self, Dialect};
 use url::{Host, Url};
 
 use crate::logging::LogFormat;
 use crate::model::{Auth, ModelEndpoint};
+use crate::net::proxies::{self, Proxies};
 use crate::secret::Secret;
 use keys::Key;
 pub use problem::{Problem, Problems};
@@ -33,6 +35,8 @@ use sources::{Found, Source};
 pub struct Config {
     /// Where webhooks and the carrier's sockets are taken.
     pub listen: SocketAddr,
+    /// The proxies that are believed whom they ask for.
+    pub proxies: Proxies,
     /// Where the carrier finds us; signatures are checked against it.
     pub public_url: Option<PublicUrl>,
     /// A filter for `tracing_subscriber::EnvFilter`, known to parse.
@@ -268,6 +272,7 @@ impl Reader<'_> {
         }
         let config = Config {
             listen,
+            proxies: self.proxies(),
             public_url: self.parsed(&keys::PUBLIC_URL, str::parse),
             log: self.parsed(&keys::LOG, log_filter).unwrap_or_else(|| "info".to_owned()),
             log_format: self.parsed(&keys::LOG_FORMAT, str::parse).unwrap_or_default(),
@@ -294,6 +299,14 @@ impl Reader<'_> {
             self.warnings.push(format!("{name} is set in the environment but means nothing{hint}"));
         }
         Config { warnings: std::mem::take(&mut self.warnings), ..config }
+    }
+
+    fn proxies(&mut self) -> Proxies {
+        let networks = self.parsed(&keys::TRUSTED_PROXIES, Proxies::parse_networks);
+        let header = self.parsed(&keys::CLIENT_HEADER, |text| {
+            HeaderName::from_str(text).map_err(|_| "not a header's name".to_owned())
+        });
+        Proxies::new(networks.unwrap_or_default(), header.unwrap_or(proxies::CLIENT_HEADER))
     }
 
     fn carrier(&mut self) -> Carrier {

@@ -7,6 +7,8 @@ use cordboard_e2e::{Plan, World, caller, checks, until};
 use cordboard_sim::carrier::signature::sign;
 use cordboard_sim::carrier::{CallPlan, CallReport, End, Knobs, Step};
 use cordboard_sim::model::{Answer, Exchange, ModelScript};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::listening::{Turns, greeted, only};
 
@@ -377,6 +379,56 @@ async fn the_public_port_tells_nothing_about_tenants() {
     world.close().await;
 }
 
+async fn strangers_who_take_every_place_cost_callers_nothing() {
+    let world = Plan::script(tones(500, 700)).setting("CORDBOARD_MAX_CALLS", "2").open().await;
+    let neighbour = world.neighbour();
+    let mut strangers = Vec::new();
+    for begun in 0..3 * (2 * 2 + 64) {
+        let address = world.url("").replace("http://", "");
+        let mut stranger = TcpStream::connect(address).await.expect("it listens");
+        let request = match begun % 3 {
+            0 => "GET /health HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000),
+            1 => "GET /health HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            _ => "POST /incoming-call HTTP/1.1\r\nHost:".to_owned(),
+        };
+        // It may have made room for another already. None reads.
+        let _ = stranger.write_all(request.as_bytes()).await;
+        strangers.push(stranger);
+    }
+
+    let call = world.call(greeted().hang_up()).await;
+    assert_eq!((call.end, call.script_failure), (End::CallerHungUp, None));
+    assert!(world.counted(r#"refused_total{kind="connection-crowded-out"}"#) > 0);
+    neighbour.ends_unharmed([500, 700, 700]).await;
+    drop(strangers);
+    world.close().await;
+}
+
+async fn a_call_placed_by_rest_is_answered_by_the_tenant_whose_number_it_comes_from() {
+    let world = Plan::default().open().await;
+    for (direction, from, to, tenant) in [
+        ("outbound-api", World::BITS_NUMBER, "+15550109999", "bits"),
+        ("outbound-api", "+15550109999", World::BITS_NUMBER, "default"),
+        ("inbound", "+15550109999", World::BITS_NUMBER, "bits"),
+    ] {
+        let call = call_sid(7);
+        let form = [
+            ("CallSid", call.as_str()),
+            ("AccountSid", "AC0000000000000000000000000000000a"),
+            ("From", from),
+            ("To", to),
+            ("CallStatus", "in-progress"),
+            ("Direction", direction),
+        ];
+        let (status, twiml) = post(&world, "/incoming-call", &form, true).await;
+        assert_eq!(status, 200);
+        let named = format!("value=\"{tenant}\"");
+        assert!(twiml.contains(&named), "{direction} from {from}: {twiml}");
+        post(&world, "/incoming-call", &announcement(&call, "completed"), true).await;
+    }
+    world.close().await;
+}
+
 /// What the carrier posts about a call.
 fn announcement<'a>(call_sid: &'a str, status: &'a str) -> [(&'a str, &'a str); 4] {
     [
@@ -419,4 +471,6 @@ crate::scenarios![
     a_caller_who_is_gone_before_the_stream_leaves_the_place_to_the_next,
     a_webhook_by_get_is_answered_as_by_post_and_signed_over_its_query,
     the_public_port_tells_nothing_about_tenants,
+    strangers_who_take_every_place_cost_callers_nothing,
+    a_call_placed_by_rest_is_answered_by_the_tenant_whose_number_it_comes_from,
 ];
