@@ -197,6 +197,8 @@ impl Call {
         let active = || self.state.responses.active().map(str::to_owned);
         let Some(id) = response.id.or_else(active) else { return };
         let status = response.status.as_deref().unwrap_or("completed");
+        // Said twice, or of a response that nobody announced, it is the end of nothing.
+        let is_active = self.state.responses.active() == Some(&id);
         let is_dead = self.state.playback.is_dead(&id);
         for item in self.state.playback.finish_response(&id) {
             self.last_of(item);
@@ -218,7 +220,7 @@ impl Call {
         let spoke = std::mem::take(&mut self.state.response_spoke);
         let called = std::mem::take(&mut self.state.response_called);
         let soundless = std::mem::take(&mut self.state.soundless);
-        let is_owed = status != "cancelled" && !is_dead && self.state.ending.is_none();
+        let is_owed = is_active && status != "cancelled" && !is_dead && self.state.ending.is_none();
         if status == "failed" {
             let error = response.status_details.and_then(|details| details.error);
             self.response_failed(error.as_ref());

@@ -553,6 +553,13 @@ fn a_response_that_nobody_was_to_hear_is_no_fault() {
     }
 
     let mut harness = call(json!({}));
+    for _ in 0..3 {
+        harness.model(json!({"type": "response.done", "response": {"id": "resp_unknown"}}));
+    }
+    assert_eq!(silent(&harness), 0, "nobody announced it");
+    assert!(harness.hang_up().is_none());
+
+    let mut harness = call(json!({}));
     harness.response_begins();
     harness.tool_item("now", r#"{"acc"#, "incomplete");
     harness.response_ends("incomplete");

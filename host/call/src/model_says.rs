@@ -14,10 +14,12 @@ use crate::ending::Phase;
 use crate::framing::pieces;
 use crate::io::{Note, Output, ToModel};
 use crate::model_leg::Verdict;
+use crate::tenant_leg::Rate;
 
 /// What became of the model's present response.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct ResponseSoFar {
+    is_begun: bool,
     is_heard: bool,
     calls_function: bool,
 }
@@ -102,7 +104,9 @@ impl Call {
                     "input_audio_buffer.speech_stopped" | "input_audio_buffer.committed" => {
                         self.inbound.speech_stopped();
                     }
-                    "response.created" => self.response = ResponseSoFar::default(),
+                    "response.created" => {
+                        self.response = ResponseSoFar { is_begun: true, ..Default::default() };
+                    }
                     "response.function_call_arguments.done" => self.response.calls_function = true,
                     "response.output_item.done" => {
                         self.response.calls_function |= json.contains("\"function_call\"");
@@ -118,7 +122,7 @@ impl Call {
 
     fn response_done(&mut self, json: &str) {
         let so_far = std::mem::take(&mut self.response);
-        if so_far.is_heard || so_far.calls_function {
+        if !so_far.is_begun || so_far.is_heard || so_far.calls_function {
             return;
         }
         let end = ResponseEnd::read(json);
@@ -151,6 +155,10 @@ impl Call {
         if self.model.info().is_none() {
             return;
         }
+        // The next session, and the tenant, begin with a clean slate.
+        self.model_events = Rate::default();
+        self.model_messages = Rate::default();
+        self.tenant.forgive_echoes();
         self.note(Note::ModelFlooded);
         self.out.push_back(Output::CloseModel);
         self.model_down("the model flooded the call with events".to_owned(), true, None);

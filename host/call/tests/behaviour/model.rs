@@ -527,6 +527,7 @@ fn a_response_nobody_heard_is_noted_with_its_reason() {
         rig.feed(said(r#"{"type":"response.created","response":{"id":"r"}}"#));
         between.into_iter().for_each(|input| rig.feed(input));
         rig.feed(said(&done(response)));
+        rig.feed(said(&done(response)));
         let expected = reason.map(|(status, reason): (&str, Option<&str>)| Note::SilentResponse {
             status: status.to_owned(),
             reason: reason.map(str::to_owned),
@@ -575,6 +576,8 @@ fn a_model_that_floods_the_call_has_its_session_exchanged_and_the_tenant_is_not_
     assert!(rig.told.iter().any(|(_, event)| matches!(event, Event::ModelLost(_))));
     rig.feed(Input::ModelUp { info: model_info() });
     assert!(rig.told.iter().any(|(_, event)| matches!(event, Event::ModelRestored(_))));
+    flood(&mut rig, 100);
+    assert_eq!(rig.closes, 1, "the new session does not pay for the old one");
     assert!(!rig.notes.iter().any(|note| matches!(note, Note::TenantRestarted { .. })));
 }
 
@@ -613,6 +616,9 @@ fn echoes_that_the_model_has_provoked_are_not_the_tenants_fault() {
     let mut rig = Rig::with_model(config(), publishes);
     flood(&mut rig, 1_500);
     assert_eq!(rig.notes, [Note::ModelFlooded, lost_note()]);
+    rig.feed(Input::ModelUp { info: model_info() });
+    flood(&mut rig, 100);
+    assert_eq!(rig.notes.len(), 2, "and the tenant does not pay for the model");
     assert!(rig.summary.is_none());
 }
 
