@@ -144,8 +144,10 @@ class Call:
         self._agent.request(f"{own}\n\n{instructions}")
 
     def tell(self, text: str):
-        """Adds a note to the conversation, without asking for a response."""
-        self.model(_message("user", text))
+        """Adds a note to the conversation, without asking for a response; a new session is told of it, too."""
+        self._agent.remember("user", text)
+        if self._agent.state["connected"]:
+            self.model(_message("user", text))
 
     def respond(self):
         """Has the agent answer the conversation as it stands."""
@@ -236,6 +238,11 @@ class Agent:
             return
         requests.append(instructions)
 
+    def remember(self, role, text):
+        """Keeps what a session that takes the place of a lost one has to be told."""
+        lines = self.state["transcript"] + [[role, text[:LINE_LENGTH_MAX]]]
+        self.state["transcript"] = lines[-TRANSCRIPT_LINES_MAX:]
+
     def answer_tool(self, tool_id, value):
         tool = self.state["tools"].pop(tool_id, None)
         if tool is None:
@@ -265,19 +272,22 @@ class Agent:
         self.state["greeted"] = self.state["spoken"] = info.restarted
 
     def _model_ready(self, _model):
-        self.state["connected"] = True
-        self._configure()
+        self._connected()
 
     def _model_restored(self, _model):
-        self.state["connected"] = True
         self.state["spoken"] = False
-        self._configure()
-        for role, text in self.state["transcript"]:
-            self.call.model(_message(role, text))
+        self._connected()
         # So that their outputs have something to belong to.
         for tool_id, tool in self.state["tools"].items():
             self.call.model(_function_call(tool_id, tool))
             tool["known"] = True
+
+    def _connected(self):
+        self.state["connected"] = True
+        self._configure()
+        # To the first session there is nothing to tell, unless something was told to nobody.
+        for role, text in self.state["transcript"]:
+            self.call.model(_message(role, text))
 
     def _model_lost(self, reason):
         log(Level.WARN, f"the model is lost: {reason}")
@@ -499,6 +509,8 @@ class Agent:
         if tool["known"]:
             item = {"type": "function_call_output", "call_id": tool_id, "output": output}
             self.call.model({"type": "conversation.item.create", "item": item})
+            asked = json.dumps(tool["arguments"])
+            self.remember("system", f"The function {tool['name']} was called with {asked}. Its result: {output}")
         else:
             self.call.tell(f"Result of {tool['name']}: {output}")
 
@@ -600,7 +612,7 @@ class Agent:
         if not text or not isinstance(text, str):
             return
         text = text[:LINE_LENGTH_MAX]
-        self.state["transcript"] = (self.state["transcript"] + [[role, text]])[-TRANSCRIPT_LINES_MAX:]
+        self.remember(role, text)
         self.call.publish(f"transcript.{who}", {"item": event.get("item_id"), "text": text})
         self.tenant.on_transcript(self.call, who, text)
 

@@ -154,6 +154,20 @@ class TenantTest(unittest.TestCase):
             line.model(kind, response=None, item=None, error=[], transcript=7, item_id=None)
         self.assertEqual(line.of(wit.Action_HangUp), [])
 
+    def test_a_new_session_is_told_of_notes_and_of_tools_with_what_they_brought_in_order(self):
+        line = Line().greeted()
+        line.agent.call.tell("The caller typed 4711.")
+        line.calls_tool("take_message", {"text": "call me back"})
+        line.tell(wit.Event_ModelLost("reset"))
+        before = len(line.sent("conversation.item.create"))
+        line.agent.call.tell("The caller typed 99.")
+        line.tell(wit.Event_ModelRestored(wit.ModelInfo("sess_2", "gpt-realtime", wit.Dialect.GA)))
+        told = line.sent("conversation.item.create")[before:]
+        texts = [event["item"]["content"][0]["text"] for event in told]
+        self.assertEqual([texts[0], texts[-1]], ["The caller typed 4711.", "The caller typed 99."])
+        self.assertRegex(texts[1], "take_message.*call me back.*taken")
+        self.assertEqual(len(texts), 3)
+
     def test_a_new_model_session_is_told_what_was_said(self):
         line = Line().greeted()
         line.model("response.output_audio_transcript.done", item_id="item_1", transcript=GREETING)

@@ -162,9 +162,11 @@ export class Call {
     this.#agent.request(`${this.#agent.tenant.instructions}\n\n${instructions}`);
   }
 
-  /** Adds a note to the conversation, without asking for a response. @param {string} text */
+  /** Adds a note to the conversation, without asking for a response; a new session is told of it, too.
+   * @param {string} text */
   tell(text) {
-    this.model(message('user', text));
+    this.#agent.remember('user', text);
+    if (this.#agent.state.connected) this.model(message('user', text));
   }
 
   /** Has the agent answer the conversation as it stands. */
@@ -286,6 +288,13 @@ export class Agent {
     if (!requests.includes(instructions) && requests.length < REQUESTS_MAX) requests.push(instructions);
   }
 
+  /** Keeps what a session that takes the place of a lost one has to be told.
+   * @param {string} role @param {string} text */
+  remember(role, text) {
+    const lines = [...this.state.transcript, [role, text.slice(0, LINE_LENGTH_MAX)]];
+    this.state.transcript = lines.slice(-TRANSCRIPT_LINES_MAX);
+  }
+
   /** @param {string} toolId @param {any} value */
   answerTool(toolId, value) {
     const tool = this.state.tools[toolId];
@@ -312,8 +321,7 @@ export class Agent {
         tenant.onKey(call, val);
         break;
       case 'model-ready':
-        state.connected = true;
-        this.#configure();
+        this.#connected();
         break;
       case 'model-audio':
         this.#modelAudio(val);
@@ -325,10 +333,8 @@ export class Agent {
         this.#modelLost(val);
         break;
       case 'model-restored':
-        state.connected = true;
         state.spoken = false;
-        this.#configure();
-        for (const [role, text] of state.transcript) call.model(message(role, text));
+        this.#connected();
         // So that their outputs have something to belong to.
         for (const [toolId, tool] of Object.entries(state.tools)) {
           call.model(functionCall(toolId, tool));
@@ -443,6 +449,13 @@ export class Agent {
     state.configured = JSON.stringify(session);
     if (!state.spoken) session.audio.output.voice = tenant.voice;
     call.model({ type: 'session.update', session });
+  }
+
+  #connected() {
+    this.state.connected = true;
+    this.#configure();
+    // To the first session there is nothing to tell, unless something was told to nobody.
+    for (const [role, text] of this.state.transcript) this.call.model(message(role, text));
   }
 
   #modelLost(reason) {
@@ -587,6 +600,8 @@ export class Agent {
     if (tool.known) {
       const item = { type: 'function_call_output', call_id: toolId, output };
       this.call.model({ type: 'conversation.item.create', item });
+      const asked = JSON.stringify(tool.arguments);
+      this.remember('system', `The function ${tool.name} was called with ${asked}. Its result: ${output}`);
     } else {
       this.call.tell(`Result of ${tool.name}: ${output}`);
     }
@@ -690,7 +705,7 @@ export class Agent {
   #said(who, role, { item_id = null, transcript }) {
     if (typeof transcript !== 'string' || transcript === '') return;
     const text = transcript.slice(0, LINE_LENGTH_MAX);
-    this.state.transcript = [...this.state.transcript, [role, text]].slice(-TRANSCRIPT_LINES_MAX);
+    this.remember(role, text);
     this.call.publish(`transcript.${who}`, { item: item_id, text });
     this.tenant.onTranscript(this.call, who, text);
   }

@@ -184,6 +184,22 @@ class Salon extends Tenant {
   }
 }
 
+test('a new session is told of notes and of tools with what they brought, in order', () => {
+  const line = new Line().greeted();
+  line.agent.call.tell('The caller typed 4711.');
+  line.callsTool('take_message', { text: 'call me back' });
+  line.tell('model-lost', 'reset');
+  const before = line.sent('conversation.item.create').length;
+  line.agent.call.tell('The caller typed 99.');
+  line.tell('caller-audio', FRAME);
+  line.tell('model-restored', { session: 'sess_2', model: 'gpt-realtime', dialect: 'ga' });
+  const told = line.sent('conversation.item.create').slice(before).map((event) => event.item.content[0].text);
+  assert.equal(told.length, 3);
+  assert.equal(told[0], 'The caller typed 4711.');
+  assert.match(told[1], /take_message.*call me back.*taken/);
+  assert.equal(told[2], 'The caller typed 99.');
+});
+
 test('a tool that asks a server answers with what the server said', () => {
   const line = new Line({}, Salon).greeted();
   const before = line.sent('response.create').length;
