@@ -25,6 +25,7 @@ use crate::rollout::Rollouts;
 use crate::secret::Secret;
 use crate::shared::admissions::Admissions;
 use crate::shared::directory::CallDirectory;
+use crate::shared::limits_reached::LimitsReached;
 use crate::twilio::rest::TwilioRest;
 
 /// Our last words to a caller: raw mu-law, 8 kHz (made by `apology.sh`).
@@ -51,6 +52,8 @@ pub struct Gateway {
     pub model: Renewable<ModelEndpoint>,
     /// Counters.
     pub metrics: Metrics,
+    /// What tenants wanted beyond their operator's limits.
+    pub limits_reached: LimitsReached,
     /// Records the calls whose tenants say so.
     pub recorder: Recorder,
     /// The carrier's REST interface, where credentials for it were given.
@@ -113,6 +116,7 @@ impl Gateway {
             metrics.notes.clone(),
         );
         Ok(Arc::new(Self {
+            limits_reached: LimitsReached::new(metrics.limits_reached.clone()),
             recorder: Recorder::new(config.recording.clone(), &metrics),
             model: Renewable::new(config.model.clone()),
             rest: Renewable::new(Self::rest_of(&config)?),

@@ -48,6 +48,8 @@ pub struct Metrics {
     pub refused: Family<Kind, Counter>,
     /// What went off the happy path inside calls, by tenant and kind.
     pub notes: Family<TenantKind, Counter>,
+    /// What tenants were refused for a limit of the operator's, by tenant and limit.
+    pub limits_reached: Family<TenantKind, Counter>,
     /// Carrier messages that broke the protocol.
     pub malformed: Family<Kind, Counter>,
     /// Caller frames handed to a tenant.
@@ -83,6 +85,7 @@ impl Default for Metrics {
             calls_ended: Family::default(),
             refused: Family::default(),
             notes: Family::default(),
+            limits_reached: Family::default(),
             malformed: Family::default(),
             frames_in: Family::default(),
             frames_out: Family::default(),
@@ -112,6 +115,11 @@ impl Default for Metrics {
             metrics.refused.clone(),
         );
         registry.register("notes", "Off the happy path inside calls", metrics.notes.clone());
+        registry.register(
+            "limits_reached",
+            "What tenants were refused for a limit of the operator's; the kind is its key in tenant.toml",
+            metrics.limits_reached.clone(),
+        );
         registry.register("malformed", "Messages that broke a protocol", metrics.malformed.clone());
         registry.register(
             "frames_in",

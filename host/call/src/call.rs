@@ -162,7 +162,11 @@ impl Call {
             Input::HttpFailed(failure) => self.http_failed(failure),
             Input::Command(json) => self.command(json),
             Input::RestDone(kind) => self.rest_answered(kind, Ok(())),
-            Input::RestFailed { kind, reason } => self.rest_answered(kind, Err(reason)),
+            Input::RestFailed { kind, reason } => {
+                self.note(Note::RestFailed { kind, reason: reason.clone() });
+                self.rest_answered(kind, Err(reason));
+            }
+            Input::RestRefused { kind, reason } => self.rest_answered(kind, Err(reason)),
             Input::HangUp { by, grace } => self.hang_up(by, grace),
             Input::Wake => self.counts.wakes += 1,
         }
@@ -388,18 +392,14 @@ impl Call {
     }
 
     fn rest_answered(&mut self, kind: RestKind, answer: Result<(), String>) {
-        let failure = answer.err();
-        if let Some(reason) = failure.clone() {
-            self.note(Note::RestFailed { kind, reason });
-        }
-        match (kind, failure) {
+        match (kind, answer) {
             (RestKind::HangUp, _) => self.rest_hung_up(),
-            (RestKind::Transfer | RestKind::Keys, None) => {}
-            (RestKind::Transfer, Some(reason)) => {
+            (RestKind::Transfer | RestKind::Keys, Ok(())) => {}
+            (RestKind::Transfer, Err(reason)) => {
                 self.is_transferring = false;
                 self.refuse("transfer", reason);
             }
-            (RestKind::Keys, Some(reason)) => {
+            (RestKind::Keys, Err(reason)) => {
                 if let Carrier::PressingKeys { .. } = self.carrier {
                     self.carrier = Carrier::Streaming;
                 }

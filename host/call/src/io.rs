@@ -73,6 +73,13 @@ pub enum Input {
         /// For the log and the tenant.
         reason: String,
     },
+    /// What an [`Output::Rest`] asked for is beyond what the operator allows; nobody was asked.
+    RestRefused {
+        /// What was wanted.
+        kind: RestKind,
+        /// For the tenant.
+        reason: String,
+    },
     /// The call is to end.
     HangUp {
         /// Who wants it.

@@ -280,6 +280,10 @@ impl CallTask {
             let reason = "no REST credentials are configured".to_owned();
             return Some(Input::RestFailed { kind, reason });
         };
+        if let Err(over) = self.tenant.allow(&rest) {
+            self.gateway.limits_reached.note(&self.info.tenant, &over);
+            return Some(Input::RestRefused { kind, reason: over.to_string() });
+        }
         let call_sid = self.info.call_id.clone();
         let again = match &rest {
             Rest::Keys(_) => self.promise_return(),

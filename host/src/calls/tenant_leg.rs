@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cordboard_call::contract::{CallInfo, Ended, Event};
-use cordboard_call::{Input, TenantFault};
+use cordboard_call::{Input, Rest, TenantFault};
 use cordboard_tenant::{
-    CallInstanceFactory, Fault, Incident, InstanceSupervisor, TracingLog, Version,
+    CallInstanceFactory, Fault, Incident, InstanceSupervisor, OverLimit, TracingLog, Version,
 };
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -65,6 +65,24 @@ impl TenantLeg {
     /// The version that answers, which is not always the one the call began with.
     pub(super) fn version(&self) -> &Arc<Version> {
         self.supervisor.as_ref().map_or(self.permit.version(), |supervisor| supervisor.version())
+    }
+
+    /// Whether the operator lets the tenant have this done now; if so, it is on its account.
+    pub(super) fn allow(&self, rest: &Rest) -> Result<(), OverLimit> {
+        let (policy, spending) = (&self.version().carrier, self.permit.spending());
+        match rest {
+            // It costs nothing, ends the tenant's own call alone, and is asked for once.
+            Rest::HangUp => Ok(()),
+            Rest::Transfer { to, caller_id } => {
+                let own = [self.info.caller.as_deref(), self.info.callee.as_deref()];
+                policy.check_transfer(to, caller_id.as_deref(), own)?;
+                spending.transfer(policy.transfers_per_hour, Instant::now())
+            }
+            Rest::Keys(keys) => {
+                policy.check_keys(keys)?;
+                spending.press(policy.presses_per_hour, Instant::now())
+            }
+        }
     }
 
     /// Starts the first instance, or one anew in place of the one that failed.

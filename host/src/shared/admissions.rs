@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cordboard_tenant::{CallSlot, CpuQuota, Deployment, NoCapacity, Version};
+use cordboard_tenant::{CallSlot, CpuQuota, Deployment, NoCapacity, Spending, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -78,6 +78,12 @@ impl CallPermit {
     /// Takes another version if the one it was given was rolled back since.
     pub fn take_again(&mut self, deployment: &Deployment, call_sid: &str) {
         deployment.admit_again(&mut self.slot, call_sid);
+    }
+
+    /// What the calls of the tenant have cost.
+    #[must_use]
+    pub fn spending(&self) -> &Spending {
+        self.slot.tenant().spending()
     }
 
     /// The CPU account of the tenant that answers.

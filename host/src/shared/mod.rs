@@ -8,6 +8,7 @@
 pub mod admissions;
 pub mod directory;
 pub(crate) mod expiring_map;
+pub mod limits_reached;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

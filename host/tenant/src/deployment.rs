@@ -335,6 +335,7 @@ impl Deployment {
             settings: tried.settings.clone(),
             limits: Arc::clone(&tried.limits),
             http: tried.http.clone(),
+            carrier: tried.carrier.clone(),
             recording: tried.recording,
         };
         let mut ready = self.snapshot().ready.clone();
@@ -541,8 +542,9 @@ impl Deployment {
         settings: String,
         manifest: Manifest,
     ) -> Version {
-        let Manifest { limits, http, recording, .. } = manifest;
-        Version { tenant: self.id().clone(), name, component, settings, limits, http, recording }
+        let Manifest { limits, http, carrier, recording, .. } = manifest;
+        let tenant = self.id().clone();
+        Version { tenant, name, component, settings, limits, http, carrier, recording }
     }
 
     fn manifest(&self) -> Result<Manifest, DeploymentError> {

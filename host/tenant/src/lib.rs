@@ -28,6 +28,7 @@ mod limits;
 mod meter;
 mod program;
 mod rehearsal;
+mod spending;
 mod state;
 mod supervisor;
 mod tenant_table;
@@ -48,13 +49,14 @@ pub use instance::{Cost, Instance, InstanceConfig};
 pub use limits::{CompileLimits, FUEL_PER_MS, Limits, MEMORY_BYTES_CEILING};
 pub use program::{ProgramError, run_program};
 pub use rehearsal::{Flaw, Rehearsed, rehearse};
+pub use spending::Spending;
 pub use supervisor::{
     CallInstanceFactory, Incident, InstanceFactory, InstanceSupervisor, Observed, Observer,
     SupervisedInstance,
 };
 pub use tenant_table::{
-    CallSlot, HttpPolicy, Manifest, NoCapacity, RecordingTerms, Tenant, TenantError, TenantId,
-    TenantTable, Version, VersionBuilder,
+    CallSlot, CarrierPolicy, HttpPolicy, Manifest, NoCapacity, OverLimit, RecordingTerms, Tenant,
+    TenantError, TenantId, TenantTable, Version, VersionBuilder,
 };
 pub use ticker::Heartbeat;
 pub use version_store::Digest;

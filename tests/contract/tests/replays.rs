@@ -11,8 +11,8 @@ use cordboard_contract_tests::{MEGAPHONE, SHIPPED, a_call};
 use cordboard_misbehaving_guests::{call_info, engine, path};
 use cordboard_recording::{Recording, Redaction};
 use cordboard_tenant::{
-    CallInstanceFactory, CompileLimits, Component, CpuQuota, HttpPolicy, InstanceSupervisor,
-    Limits, RecordingTerms, TenantId, TracingLog, Version,
+    CallInstanceFactory, CarrierPolicy, CompileLimits, Component, CpuQuota, HttpPolicy,
+    InstanceSupervisor, Limits, RecordingTerms, TenantId, TracingLog, Version,
 };
 use tempfile::TempDir;
 
@@ -129,6 +129,7 @@ impl Recorded {
             settings: "{}".to_owned(),
             limits: Arc::new(Limits::default()),
             http: HttpPolicy::default(),
+            carrier: CarrierPolicy::default(),
             recording,
         });
         let info = call_info("{}");

@@ -222,6 +222,25 @@ fn a_transfer_that_failed_leaves_the_caller_with_the_tenant() {
 }
 
 #[test]
+fn what_the_operator_does_not_allow_is_told_and_the_call_goes_on() {
+    let mut rig = with_rest();
+    let to = "+19005550100".to_owned();
+    rig.act(vec![Action::Transfer(Transfer { to, caller_id: None })]);
+    rig.feed(Input::RestRefused { kind: RestKind::Transfer, reason: "not allowed".to_owned() });
+    rig.act(vec![Action::SendKeys("9".to_owned())]);
+    rig.feed(Input::RestRefused { kind: RestKind::Keys, reason: "not allowed".to_owned() });
+
+    let refused = |action: &str| (action.to_owned(), "not allowed".to_owned());
+    assert_eq!(rig.refusals(), [refused("transfer"), refused("send-keys")]);
+    assert!(!rig.notes.iter().any(|note| matches!(note, Note::RestFailed { .. })));
+    let sent = rig.sent.len();
+    rig.act(vec![play("words", 1600, true)]);
+    assert!(rig.sent.len() > sent, "the caller is still there and hears the tenant");
+    rig.feed(stop());
+    assert_eq!(ended(&rig).0, Ended::CallerHungUp, "nobody was put through");
+}
+
+#[test]
 fn keys_replace_the_stream_and_the_call_goes_on() {
     let mut rig = with_rest();
     rig.act(vec![play("a", 80_000, true), Action::SendKeys("1w#".to_owned())]);

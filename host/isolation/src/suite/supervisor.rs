@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use cordboard_call::contract::{CallInfo, Event, Millis};
 use cordboard_tenant::{
-    CallInstanceFactory, Fault, HttpPolicy, Incident, InstanceFactory, InstanceSupervisor,
-    RecordingTerms, TenantId, Version,
+    CallInstanceFactory, CarrierPolicy, Fault, HttpPolicy, Incident, InstanceFactory,
+    InstanceSupervisor, RecordingTerms, TenantId, Version,
 };
 
 use super::{failed, same};
@@ -32,6 +32,7 @@ pub(super) async fn outcome(runtime: &Runtime, base: &Played) -> Outcome {
             settings: info.settings.clone(),
             limits: Arc::new(runtime.limits().clone()),
             http: HttpPolicy::default(),
+            carrier: CarrierPolicy::default(),
             recording: RecordingTerms::default(),
         })
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cordboard_misbehaving_guests::{Lines, call_info, component};
-use cordboard_tenant::{HttpPolicy, Limits, TenantId};
+use cordboard_tenant::{CarrierPolicy, HttpPolicy, Limits, TenantId};
 
 use super::*;
 
@@ -89,6 +89,7 @@ fn shadow_of(guest: &str, shadows: &Shadows) -> Shadow {
         settings: "{}".to_owned(),
         limits: Arc::new(Limits::default()),
         http: HttpPolicy::default(),
+        carrier: CarrierPolicy::default(),
         recording: Default::default(),
     };
     let factory = CallInstanceFactory {

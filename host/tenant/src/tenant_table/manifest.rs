@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::carrier::CarrierPolicy;
 use super::http::HttpPolicy;
 use super::manifest_text::ManifestText;
 use super::recording::RecordingTerms;
@@ -22,6 +23,8 @@ pub struct Manifest {
     pub limits: Arc<Limits>,
     /// What its HTTP requests may reach, and the secrets they may name.
     pub http: HttpPolicy,
+    /// What it may have the carrier do with its calls.
+    pub carrier: CarrierPolicy,
     /// Which of its calls are recorded.
     pub recording: RecordingTerms,
 }
@@ -50,6 +53,7 @@ impl Manifest {
             settings: serde_json::Value::Object(settings).to_string(),
             limits: Arc::new(manifest.limits),
             http: manifest.http,
+            carrier: manifest.carrier,
             recording: manifest.recording,
         })
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::carrier::{CarrierPolicy, KeysText, TransferText};
 use super::http::HttpPolicy;
 use super::recording::{self, RecordingTerms};
 use crate::limits::{Limits, MEMORY_BYTES_CEILING};
@@ -64,6 +65,7 @@ pub(super) struct ManifestText {
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
     pub(super) limits: Limits,
     pub(super) http: HttpPolicy,
+    pub(super) carrier: CarrierPolicy,
     pub(super) recording: RecordingTerms,
 }
 
@@ -76,6 +78,8 @@ struct Text {
     settings: serde_json::Map<String, serde_json::Value>,
     limits: TextLimits,
     http: TextHttp,
+    transfer: TransferText,
+    keys: KeysText,
     recording: recording::Text,
 }
 
@@ -121,6 +125,7 @@ impl ManifestText {
             settings: text.settings,
             limits: text.limits.parse()?,
             http: HttpPolicy::parse(&text.http.allow, &text.http.secrets)?,
+            carrier: CarrierPolicy::parse(&text.transfer, &text.keys)?,
             recording: RecordingTerms::parse(&text.recording)?,
         })
     }
@@ -262,6 +267,9 @@ mod tests {
             ("[limits]\nmemory_mib = 65", "limits.memory_mib"),
             ("[limits]\nevent_cpu_ms = 0", "limits.event_cpu_ms"),
             ("[http]\nallow = ['ftp://x/']", "http.allow"),
+            ("[transfer]\nallow = ['49']", "transfer.allow"),
+            ("[transfer]\nper_hour = 10001", "transfer.per_hour"),
+            ("[keys]\nallow = 'x'", "keys.allow"),
             ("max_calls = -1", "max_calls"),
             ("[recording]\nmode = 'sampled'", "recording.share"),
         ] {

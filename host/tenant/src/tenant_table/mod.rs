@@ -3,6 +3,7 @@
 //! A [`Tenant`] has one active [`Version`], which never changes once made. A call takes a [`CallSlot`] and keeps
 //! the version it found there until it ends, whatever becomes the active one meanwhile.
 
+mod carrier;
 mod http;
 mod manifest;
 mod manifest_text;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
+pub use carrier::{CarrierPolicy, OverLimit};
 pub use http::HttpPolicy;
 pub use manifest::Manifest;
 pub use manifest_text::TenantId;
@@ -26,6 +28,7 @@ use crate::component::Component;
 use crate::cpu_quota::CpuQuota;
 use crate::engine::Engine;
 use crate::limits::{CompileLimits, Limits};
+use crate::spending::Spending;
 use crate::version_store::Digest;
 use crate::vet::{self, VetError};
 use manifest_text::ManifestText;
@@ -45,6 +48,8 @@ pub struct Version {
     pub limits: Arc<Limits>,
     /// What its HTTP requests may reach, and the secrets they may name.
     pub http: HttpPolicy,
+    /// What it may have the carrier do with its calls.
+    pub carrier: CarrierPolicy,
     /// Which calls that begin with it are recorded. Not part of its name: it answers the same either way.
     pub recording: RecordingTerms,
 }
@@ -56,6 +61,7 @@ pub struct Tenant {
     max_calls: u32,
     /// Counts the calls alive, too.
     cpu_quota: Arc<CpuQuota>,
+    spending: Spending,
     /// A lock, because a deployment replaces the version while webhooks read it; it is held for one clone.
     active: RwLock<Arc<Version>>,
 }
@@ -125,6 +131,11 @@ impl Tenant {
     /// The CPU account of all its instances.
     pub fn cpu_quota(&self) -> &Arc<CpuQuota> {
         &self.cpu_quota
+    }
+
+    /// What all its calls have cost.
+    pub fn spending(&self) -> &Spending {
+        &self.spending
     }
 
     /// The version new calls get.
@@ -306,6 +317,7 @@ impl TenantTable {
             id: version.tenant.clone(),
             max_calls,
             cpu_quota: Arc::default(),
+            spending: Spending::default(),
             active: RwLock::new(Arc::new(version)),
         };
         self.by_id.insert(tenant.id.clone(), Arc::new(tenant));
@@ -371,12 +383,13 @@ impl Maker<'_> {
         let mut settings = self.builder.default_settings.clone();
         settings.extend(manifest.settings);
         let settings = serde_json::Value::Object(settings).to_string();
-        let (limits, http, recording) =
-            (Arc::new(manifest.limits), manifest.http, manifest.recording);
+        let (limits, http, carrier) = (Arc::new(manifest.limits), manifest.http, manifest.carrier);
+        let recording = manifest.recording;
         // The debug forms name every field, so that one added later counts by itself.
-        let all = format!("{} {settings} {limits:?} {http:?}", component.digest());
+        let all = format!("{} {settings} {limits:?} {http:?} {carrier:?}", component.digest());
         let name = Digest::of(all.as_bytes()).short();
-        Ok(Version { tenant: id.clone(), name, component, settings, limits, http, recording })
+        let tenant = id.clone();
+        Ok(Version { tenant, name, component, settings, limits, http, carrier, recording })
     }
 
     fn component(&mut self, bytes: &[u8]) -> Result<Component, VetError> {

@@ -45,7 +45,8 @@ async fn a_rest_interface_that_fails_for_good_costs_no_more_than_a_closed_socket
 }
 
 async fn a_caller_is_put_through_when_the_announcement_was_heard() {
-    let world = after_words("transfer", r#"to = "+15550100999""#, "{}").await;
+    let more = "to = \"+15550100999\"\n[transfer]\nallow = [\"+15550100\"]\n";
+    let world = after_words("transfer", more, "{}").await;
 
     let call = world.call(greeted().speak("a human, please").wait_close()).await;
 
@@ -59,10 +60,49 @@ async fn a_caller_is_put_through_when_the_announcement_was_heard() {
     world.close().await;
 }
 
+async fn a_number_the_operator_does_not_list_is_not_dialled_and_the_caller_hears_of_it() {
+    let more = "to = \"+19005550100\"\n[transfer]\nallow = [\"+1\"]\n";
+    let world = with_tool(words_and_then_an_excuse(), "transfer", more).await;
+
+    let words = greeted().speak("a premium number, please").wait_heard(1400).hang_up();
+    let call = world.call(words).await;
+
+    assert_eq!(call.end, End::CallerHungUp);
+    let heard_ms = call.stream().heard_ms();
+    assert!(heard_ms > 500 + 1000 + 300, "{heard_ms} ms: what came of it was said");
+    assert!(world.rest().requests().iter().all(|asked| !asked.form[0].1.contains("<Dial")));
+    let limit = r#"limits_reached_total{tenant="default",kind="transfer.allow"}"#;
+    assert!(world.counted(limit) >= 1);
+    let sessions = world.close().await;
+    let told = received(only(&sessions), "conversation.item.create");
+    let is_told = |item: &str| item.contains("transfer.allow") && item.contains("entry of its own");
+    assert!(told.iter().any(|told| is_told(&told["item"].to_string())), "{told:?}");
+}
+
+async fn an_hours_transfers_are_bounded_over_all_calls_of_a_tenant() {
+    let more = "to = \"+15550100999\"\n[transfer]\nallow = [\"+1555\"]\nper_hour = 1\n";
+    let world = with_tool(words_and_then_an_excuse(), "transfer", more).await;
+
+    let first = world.call(greeted().speak("a human, please").wait_close()).await;
+    let words = greeted().speak("a human, please").wait_heard(1400).hang_up();
+    let second = world.call(words).await;
+
+    assert_eq!(first.end, End::Dialled("+15550100999".into()));
+    assert_eq!(second.end, End::CallerHungUp);
+    let limit = r#"limits_reached_total{tenant="default",kind="transfer.per_hour"}"#;
+    assert!(world.counted(limit) >= 1);
+    world.close().await;
+}
+
 async fn keys_are_pressed_and_the_same_conversation_goes_on_over_a_new_stream() {
     let press = Answer::tool("leave", r#"{"keys":"12#"}"#).after_tools(Answer::tone(900));
     let turns = [press, Answer::tone(700)].map(Exchange::answer);
-    let world = with_tool(ModelScript::new(Answer::tone(500), turns), "send_keys", "").await;
+    let world = with_tool(
+        ModelScript::new(Answer::tone(500), turns),
+        "send_keys",
+        "[keys]\nallow = \"12#\"\n",
+    )
+    .await;
 
     let call = world.call(greeted().converse(2).hang_up()).await;
 
@@ -91,6 +131,12 @@ async fn after_words(does: &str, more: &str, arguments: &str) -> World {
     with_tool(script, does, more).await
 }
 
+/// An agent that speaks for a second, uses its one tool, and says something about what came of it.
+fn words_and_then_an_excuse() -> ModelScript {
+    let words = Answer::tone(1000).and_tool("leave", "{}").after_tools(Answer::tone(600));
+    ModelScript::new(Answer::tone(500), [Exchange::answer(words)])
+}
+
 async fn with_tool(script: ModelScript, does: &str, more: &str) -> World {
     let toml = format!("[[settings.tools]]\nname = \"leave\"\ndoes = \"{does}\"\n{more}\n");
     Plan { rest: true, ..Plan::script(script) }.tenant(&toml).open().await
@@ -115,5 +161,7 @@ crate::scenarios![
     a_rest_interface_that_fails_for_a_moment_is_asked_again,
     a_rest_interface_that_fails_for_good_costs_no_more_than_a_closed_socket,
     a_caller_is_put_through_when_the_announcement_was_heard,
+    a_number_the_operator_does_not_list_is_not_dialled_and_the_caller_hears_of_it,
+    an_hours_transfers_are_bounded_over_all_calls_of_a_tenant,
     keys_are_pressed_and_the_same_conversation_goes_on_over_a_new_stream,
 ];
