@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use cordboard_call::contract::{AudioFormat, CallInfo, Direction, Encoding, HttpRequest};
+use cordboard_call::contract::{
+    AudioFormat, CallInfo, Direction, Encoding, HttpFailure, HttpRequest,
+};
 use cordboard_call::{
     Call, CallConfig, HangUpBy, Input, Limits, Note, Output, Rest, Summary, TenantFault, ToCarrier,
     UnsupportedFormat,
@@ -23,6 +25,7 @@ use super::tenant_leg::TenantLeg;
 use crate::gateway::{APOLOGY, Gateway};
 use crate::metrics::{Kind, Tenant, TenantKind};
 use crate::model::ModelLeg;
+use crate::net::outbound_http::Failed;
 use crate::net::socket::{Duplex, Lost};
 use crate::shared::admissions::PendingCall;
 use crate::shared::directory::CallCommand;
@@ -252,9 +255,15 @@ impl CallTask {
         // Not always the version the call began with.
         let version = Arc::clone(self.tenant.version());
         self.requests_in_flight.spawn(async move {
+            let token = request.token;
             match gateway.http.now().execute(&version.http, request).await {
                 Ok(response) => Input::HttpDone(response),
-                Err(failure) => Input::HttpFailed(failure),
+                Err(failed) => {
+                    if let Failed::OverLimit(over) = &failed {
+                        gateway.limits_reached.note(version.tenant.as_str(), over);
+                    }
+                    Input::HttpFailed(HttpFailure { token, reason: failed.to_string() })
+                }
             }
         });
     }

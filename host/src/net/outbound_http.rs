@@ -1,7 +1,7 @@
 //! Carries out the HTTP requests that tenants ask for.
 //!
 //! **One rule: a tenant reaches only what its operator listed, and never sees a secret.** A request must
-//! match the tenant's [`HttpPolicy`]; secrets are put into header values here, after the tenant, and
+//! match the tenant's [`HttpPolicy`]; secrets, each for its own servers, are put into header values here, after the tenant, and
 //! taken out of the answer again should the server echo them. Redirects are not followed: the tenant
 //! gets the 3xx and may ask anew, which is checked anew. A private address is reached only where the
 //! operator listed the address itself; a name that resolves to one is refused at the moment of
@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cordboard_call::contract::{HttpFailure, HttpRequest, HttpResponse};
-use cordboard_tenant::HttpPolicy;
+use cordboard_call::contract::{HttpRequest, HttpResponse};
+use cordboard_tenant::{HttpPolicy, OverLimit};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Method, redirect};
 
@@ -50,6 +50,23 @@ impl Default for Bounds {
             timeout: Duration::from_secs(10),
             timeout_max: Duration::from_secs(30),
         }
+    }
+}
+
+/// Why a request has no answer. It is safe to show to the tenant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// It is beyond a limit of the operator's, and was not sent or not read to its end.
+    #[error("refused: {0}")]
+    OverLimit(#[from] OverLimit),
+    /// It was refused for another reason, or the server failed.
+    #[error("{0}")]
+    Otherwise(String),
+}
+
+impl From<String> for Failed {
+    fn from(reason: String) -> Self {
+        Self::Otherwise(reason)
     }
 }
 
@@ -91,20 +108,19 @@ impl OutboundHttp {
     /// Carries out one request under a tenant's policy.
     ///
     /// # Errors
-    /// A reason that is safe to show to the tenant: what was refused, or how the server failed.
+    /// What was refused, or how the server failed.
     pub async fn execute(
         &self,
         policy: &HttpPolicy,
         request: HttpRequest,
-    ) -> Result<HttpResponse, HttpFailure> {
+    ) -> Result<HttpResponse, Failed> {
         let token = request.token;
-        let failure = |reason| HttpFailure { token, reason };
         if request.body.len() > self.bounds.request_bytes_max {
             let max = self.bounds.request_bytes_max;
-            return Err(failure(format!("refused: the body is larger than {max} bytes")));
+            return Err(format!("refused: the body is larger than {max} bytes").into());
         }
-        let method = method(&request.method).map_err(failure)?;
-        let prepared = prepare(policy, &self.secrets, &request).map_err(failure)?;
+        let method = method(&request.method)?;
+        let prepared = prepare(policy, &self.secrets, &request)?;
         let timeout = match request.timeout_ms {
             0 => self.bounds.timeout,
             ms => Duration::from_millis(ms.into()).min(self.bounds.timeout_max),
@@ -121,12 +137,12 @@ impl OutboundHttp {
             .send();
         let answer = match sending.await {
             Ok(answer) => answer,
-            Err(error) => return Err(failure(prepared.redact(&describe(error, timeout)))),
+            Err(error) => return Err(prepared.redact(&describe(error, timeout)).into()),
         };
         self.read(answer, &prepared, timeout)
             .await
             .map(|(status, headers, body)| HttpResponse { token, status, headers, body })
-            .map_err(|reason| failure(prepared.redact(&reason)))
+            .map_err(|reason| prepared.redact(&reason).into())
     }
 
     async fn read(

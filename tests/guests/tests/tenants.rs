@@ -51,6 +51,8 @@ fn whatever_a_manifest_changes_for_a_call_is_another_version() {
         "[limits]\nmemory_mib = 8",
         "[http]\nallow = ['https://api.example.com/']",
         "[http]\nallow = ['https://api.example.com/']\nsecrets = ['CRM_TOKEN']",
+        "[transfer]\nallow = ['+4930']",
+        "[keys]\nallow = '1'",
     ];
     let dir = tempfile::tempdir().unwrap();
     for (at, manifest) in manifests.iter().enumerate() {

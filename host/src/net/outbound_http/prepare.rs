@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use cordboard_call::contract::HttpRequest;
-use cordboard_tenant::HttpPolicy;
+use cordboard_tenant::{HttpPolicy, OverLimit};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::{Host, Url};
 
+use super::Failed;
 use crate::secret::Secret;
 
 /// Where a request may lead.
@@ -24,7 +25,8 @@ pub(super) struct Prepared {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) reach: Reach,
-    used: Vec<Secret>,
+    /// Every secret the tenant may name: a server may show one that an earlier request brought it.
+    hidden: Vec<Secret>,
 }
 
 /// Checks a request and puts secrets into its headers.
@@ -32,24 +34,25 @@ pub(super) fn prepare(
     policy: &HttpPolicy,
     secrets: &BTreeMap<String, Secret>,
     request: &HttpRequest,
-) -> Result<Prepared, String> {
+) -> Result<Prepared, Failed> {
     let url = Url::parse(&request.url)
         .map_err(|error| format!("refused: the URL is not one: {error}"))?;
     if request.url.contains(OPENING) {
-        return Err("refused: secrets go into header values only".to_owned());
+        return Err("refused: secrets go into header values only".to_owned().into());
     }
     if !policy.allows(&request.url) || walks_up(url.path()) {
         let origin = url.origin().ascii_serialization();
-        return Err(format!("refused: {origin} with this path is not in the tenant's http.allow"));
+        let reason = format!("{origin} with this path is not allowed to this tenant");
+        return Err(OverLimit { limit: "http.allow", reason }.into());
     }
-    let splicer = Splicer { policy, secrets };
-    let mut used = Vec::new();
+    let splicer = Splicer { policy, secrets, url: &url };
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
-        let (name, value) = splicer.header(name, value, &mut used)?;
+        let (name, value) = splicer.header(name, value)?;
         headers.append(name, value);
     }
-    Ok(Prepared { reach: reach(&url), url, headers, used })
+    let hidden = policy.secrets().filter_map(|name| secrets.get(name)).cloned().collect();
+    Ok(Prepared { reach: reach(&url), url, headers, hidden })
 }
 
 /// Only a URL that names an address itself was allowed by somebody who knew where it leads.
@@ -70,21 +73,17 @@ fn walks_up(path: &str) -> bool {
 struct Splicer<'a> {
     policy: &'a HttpPolicy,
     secrets: &'a BTreeMap<String, Secret>,
+    url: &'a Url,
 }
 
 impl Splicer<'_> {
-    fn header(
-        &self,
-        name: &str,
-        value: &str,
-        used: &mut Vec<Secret>,
-    ) -> Result<(HeaderName, HeaderValue), String> {
+    fn header(&self, name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failed> {
         let legal: HeaderName =
             name.parse().map_err(|_| "refused: a header's name is not legal".to_owned())?;
         if OURS.contains(&legal.as_str()) {
-            return Err(format!("refused: the header `{legal}` is the host's to set"));
+            return Err(format!("refused: the header `{legal}` is the host's to set").into());
         }
-        let text = self.splice(value, used)?;
+        let text = self.splice(value)?;
         let mut value = HeaderValue::from_str(&text)
             .map_err(|_| format!("refused: the value of `{legal}` is not legal in a header"))?;
         // The HTTP client prints values that are not marked.
@@ -93,20 +92,17 @@ impl Splicer<'_> {
     }
 
     /// Replaces every `{{secret:NAME}}`.
-    fn splice(&self, value: &str, used: &mut Vec<Secret>) -> Result<String, String> {
+    fn splice(&self, value: &str) -> Result<String, Failed> {
         let mut out = String::with_capacity(value.len());
         let mut rest = value;
         while let Some((before, after)) = rest.split_once(OPENING) {
             let (name, behind) = after
                 .split_once("}}")
                 .ok_or_else(|| format!("refused: `{OPENING}` without `}}}}`"))?;
-            let allowed = self.policy.secrets().iter().any(|allowed| allowed == name);
-            // Whether the operator has such a secret for others is none of this tenant's business.
-            let secret = (self.secrets.get(name).filter(|_| allowed))
-                .ok_or_else(|| format!("refused: {}", unavailable(allowed)))?;
+            self.policy.check_secret(name, self.url)?;
+            let secret = self.secrets.get(name).ok_or_else(|| UNSET.to_owned())?;
             out.push_str(before);
             out.push_str(secret.expose());
-            used.push(secret.clone());
             rest = behind;
         }
         out.push_str(rest);
@@ -114,33 +110,28 @@ impl Splicer<'_> {
     }
 }
 
-fn unavailable(allowed: bool) -> &'static str {
-    if allowed {
-        "the operator has not set this secret: CORDBOARD_SECRET_ and its name, in the environment"
-    } else {
-        "the secret is not in the tenant's http.secrets"
-    }
-}
-
 impl Prepared {
-    /// Takes the secrets of this request out of a text that others wrote.
+    /// Takes the tenant's secrets out of a text that others wrote.
     pub(super) fn redact(&self, text: &str) -> String {
-        self.used.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
+        self.hidden.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
 
-    /// Takes the secrets of this request out of an answer's body.
+    /// Takes the tenant's secrets out of an answer's body.
     pub(super) fn redact_bytes(&self, body: Vec<u8>) -> Vec<u8> {
         let echoed = |secret: &Secret| {
             let needle = secret.expose().as_bytes();
             !needle.is_empty() && body.windows(needle.len()).any(|window| window == needle)
         };
-        if self.used.iter().any(echoed) {
+        if self.hidden.iter().any(echoed) {
             self.redact(&String::from_utf8_lossy(&body)).into_bytes()
         } else {
             body
         }
     }
 }
+
+const UNSET: &str = "refused: the operator has not set this secret: CORDBOARD_SECRET_ and its name, in \
+                     the environment";
 
 /// What a placeholder begins with.
 const OPENING: &str = "{{secret:";

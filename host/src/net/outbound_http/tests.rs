@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method as Verb, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use cordboard_call::contract::HttpFailure;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -49,6 +50,33 @@ async fn a_secret_is_put_into_a_header_and_taken_out_of_the_answer() {
     assert_eq!(answer.body, b"you sent Bearer [hidden]");
     let echoed = answer.headers.iter().find(|(name, _)| name == "x-echo").unwrap();
     assert_eq!(echoed.1, "Bearer [hidden]");
+}
+
+#[tokio::test]
+async fn a_secret_is_sent_to_its_own_server_alone() {
+    let (crm, other) = (Server::start().await, Server::start().await);
+    let both = policy(&format!(
+        "allow = ['{}/v1', '{}/v1']\nsecrets = [{{ name = 'CRM_TOKEN', origins = ['{}'] }}]",
+        crm.origin, other.origin, crm.origin
+    ));
+    let headers = [("authorization", "Bearer {{secret:CRM_TOKEN}}")];
+    let to = |server: &Server| request("GET", &format!("{}/v1/", server.origin), &headers, b"");
+
+    let failed = crm.http.execute(&both, to(&other)).await.unwrap_err();
+
+    let Failed::OverLimit(over) = &failed else { panic!("{failed}") };
+    assert_eq!(over.limit, "http.secrets");
+    assert!(over.reason.contains("CRM_TOKEN is not for http://127.0.0.1"), "{over}");
+    assert!(other.seen().is_empty(), "nothing was sent at all");
+    crm.http.execute(&both, to(&crm)).await.unwrap();
+    assert_eq!(crm.seen()[0].headers["authorization"], format!("Bearer {TOKEN}"));
+}
+
+#[tokio::test]
+async fn a_secret_that_an_earlier_request_left_at_the_server_is_taken_out_too() {
+    let server = Server::start().await;
+    let answer = server.ask("GET", "/v1/leak", &[], b"").await.unwrap();
+    assert_eq!(answer.body, b"it was [hidden]");
 }
 
 #[tokio::test]
@@ -141,10 +169,10 @@ async fn a_failed_connection_names_neither_the_url_nor_a_secret() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let policy = HttpPolicy::parse(&[format!("{origin}/")], &["CRM_TOKEN".to_owned()]).unwrap();
+    let policy = policy(&format!("allow = ['{origin}/']\nsecrets = ['CRM_TOKEN']"));
     let request =
         request("GET", &format!("{origin}/private-path"), &[("x", "{{secret:CRM_TOKEN}}")], b"");
-    let failure = server.http.execute(&policy, request).await.unwrap_err();
+    let failure = Server { policy, ..server }.execute(request).await.unwrap_err();
     assert!(failure.reason.starts_with("the connection failed"), "{}", failure.reason);
     assert!(!failure.reason.contains("private-path") && !failure.reason.contains(TOKEN));
 }
@@ -171,8 +199,7 @@ impl Server {
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let router = Router::new().fallback(answer).with_state(Arc::clone(&seen));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let policy =
-            HttpPolicy::parse(&[format!("{origin}/v1")], &["CRM_TOKEN".to_owned()]).unwrap();
+        let policy = policy(&format!("allow = ['{origin}/v1']\nsecrets = ['CRM_TOKEN']"));
         let bounds =
             Bounds { request_bytes_max: 1000, response_bytes_max: 1000, ..Bounds::default() };
         let secrets = [("CRM_TOKEN", TOKEN), ("OTHERS_TOKEN", "another-secret")]
@@ -192,12 +219,18 @@ impl Server {
     }
 
     async fn execute(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        self.http.execute(&self.policy, request).await
+        let token = request.token;
+        let answer = self.http.execute(&self.policy, request).await;
+        answer.map_err(|failed| HttpFailure { token, reason: failed.to_string() })
     }
 
     fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
+}
+
+fn policy(text: &str) -> HttpPolicy {
+    toml::from_str(text).unwrap()
 }
 
 fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpRequest {
@@ -229,6 +262,7 @@ async fn answer(
     seen.lock().unwrap().push(Seen { verb, uri: uri.to_string(), headers, body: body.to_vec() });
     match path.as_str() {
         "/v1/redirect" => (StatusCode::FOUND, [(header::LOCATION, "/admin")]).into_response(),
+        "/v1/leak" => format!("it was {TOKEN}").into_response(),
         "/v1/large" => "x".repeat(1001).into_response(),
         "/v1/never" => std::future::pending().await,
         "/v1/echo" => ([("x-echo", sent.clone())], format!("you sent {sent}")).into_response(),

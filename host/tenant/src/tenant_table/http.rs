@@ -1,36 +1,113 @@
 //! What a tenant's HTTP requests may reach.
 
+use serde::Deserialize;
 use url::Url;
 
-/// The URLs a tenant may ask for, and the secrets its requests may name.
+use super::carrier::OverLimit;
+
+/// `[http]` of a `tenant.toml`: the URLs a tenant may ask for, and the secrets its requests may name,
+/// each with where it may be sent.
 ///
 /// The values of secrets are the host's business: they are put into a request after it has left the guest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Text")]
 pub struct HttpPolicy {
     allow: Vec<Url>,
-    secrets: Vec<String>,
+    secrets: Vec<BoundSecret>,
 }
 
-impl HttpPolicy {
-    /// Reads an allowlist of URL prefixes (`https://api.example.com/v1/`) and names of environment variables.
-    ///
+/// A secret and where it may be sent, as beginnings of URLs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct BoundSecret {
+    name: String,
+    origins: Vec<Url>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Text {
+    allow: Vec<String>,
+    secrets: Vec<SecretText>,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "http.secrets: write { name = \"NAME\", origins = [\"https://api.example.com\"] }"
+)]
+enum SecretText {
+    Bare(String),
+    Bound(BoundText),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BoundText {
+    name: String,
+    origins: Vec<String>,
+}
+
+impl TryFrom<Text> for HttpPolicy {
+    type Error = String;
+
     /// # Errors
     ///
     /// A sentence that names the entry.
-    pub fn parse(allow: &[String], secrets: &[String]) -> Result<Self, String> {
-        let allow = allow.iter().map(|text| prefix(text)).collect::<Result<_, _>>()?;
-        for name in secrets {
-            let plain =
-                name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-            if name.is_empty() || !plain || name.len() > 64 {
-                return Err(format!(
-                    "http.secrets: {name:?} is not the name of an environment variable (A-Z, 0-9, _)"
-                ));
+    fn try_from(text: Text) -> Result<Self, String> {
+        let prefix = |text: &String| prefix("http.allow", text);
+        let allow = text.allow.iter().map(prefix).collect::<Result<Vec<_>, _>>()?;
+        let secrets = text.secrets.into_iter().map(|text| bound(text, &allow));
+        let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
+        for (at, secret) in secrets.iter().enumerate() {
+            if secrets[..at].iter().any(|earlier| earlier.name == secret.name) {
+                return Err(format!("http.secrets: {} is there twice", secret.name));
             }
         }
-        Ok(Self { allow, secrets: secrets.to_vec() })
+        Ok(Self { allow, secrets })
     }
+}
 
+/// Binds a secret to where it may be sent.
+///
+/// A name alone says it only where nothing has to be said: everything the tenant reaches is one origin.
+fn bound(text: SecretText, allow: &[Url]) -> Result<BoundSecret, String> {
+    let (name, origins) = match text {
+        SecretText::Bound(BoundText { name, origins }) => {
+            let place = format!("http.secrets: {name}");
+            let origins = origins.iter().map(|origin| prefix(&place, origin));
+            (name, Some(origins.collect::<Result<Vec<_>, _>>()?))
+        }
+        SecretText::Bare(name) => (name, None),
+    };
+    let plain = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    if name.is_empty() || !plain || name.len() > 64 {
+        return Err(format!(
+            "http.secrets: {name:?} is not the name of an environment variable (A-Z, 0-9, _)"
+        ));
+    }
+    let is_reached = |origin: &Url| allow.iter().any(|entry| entry.origin() == origin.origin());
+    match origins {
+        Some(origins) if origins.is_empty() => Err(format!(
+            "http.secrets: {name} has no origins, so it is sent nowhere: write where it is for, or drop it"
+        )),
+        Some(origins) => match origins.iter().find(|origin| !is_reached(origin)) {
+            Some(origin) => {
+                Err(format!("http.secrets: {name} is for {origin}, which http.allow does not have"))
+            }
+            None => Ok(BoundSecret { name, origins }),
+        },
+        None if allow.windows(2).all(|two| two[0].origin() == two[1].origin()) => {
+            Ok(BoundSecret { name, origins: allow.to_vec() })
+        }
+        None => Err(format!(
+            "http.secrets: {name} would be sent to any of several origins: write {{ name = {name:?}, \
+             origins = [{:?}] }} with the one it is for",
+            allow[0].origin().ascii_serialization()
+        )),
+    }
+}
+
+impl HttpPolicy {
     /// Whether a request to `url` may be made. Nothing may by default.
     ///
     /// Scheme, host and port must be an entry's own, its path a beginning of the URL's, by whole segments.
@@ -38,21 +115,38 @@ impl HttpPolicy {
     pub fn allows(&self, url: &str) -> bool {
         let Ok(url) = Url::parse(url) else { return false };
         let plain = url.username().is_empty() && url.password().is_none();
-        plain
-            && self
-                .allow
-                .iter()
-                .any(|entry| entry.origin() == url.origin() && begins(url.path(), entry.path()))
+        plain && self.allow.iter().any(|entry| lies_below(&url, entry))
     }
 
     /// The environment variables that `{{secret:NAME}}` may name.
-    pub fn secrets(&self) -> &[String] {
-        &self.secrets
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(|secret| secret.name.as_str())
+    }
+
+    /// Whether a request to `url` may carry this secret.
+    ///
+    /// # Errors
+    ///
+    /// The secret is not the tenant's, or for other servers than this one.
+    pub fn check_secret(&self, name: &str, url: &Url) -> Result<(), OverLimit> {
+        let secret = self.secrets.iter().find(|secret| secret.name == name);
+        // Whether the operator has such a secret for others is none of this tenant's business.
+        let Some(secret) = secret else {
+            return Err(OverLimit::new("http.secrets", "the secret is not this tenant's"));
+        };
+        match secret.origins.iter().any(|origin| lies_below(url, origin)) {
+            true => Ok(()),
+            false => {
+                let origin = url.origin().ascii_serialization();
+                let reason = format!("the secret {name} is not for {origin} with this path");
+                Err(OverLimit::new("http.secrets", reason))
+            }
+        }
     }
 }
 
-fn prefix(text: &str) -> Result<Url, String> {
-    let wrong = |why: &str| Err(format!("http.allow: {text:?} {why}"));
+fn prefix(place: &str, text: &str) -> Result<Url, String> {
+    let wrong = |why: &str| Err(format!("{place}: {text:?} {why}"));
     let Ok(url) = Url::parse(text) else {
         return wrong("is not a URL such as https://api.example.com/");
     };
@@ -64,6 +158,11 @@ fn prefix(text: &str) -> Result<Url, String> {
         return wrong("has more than scheme, host and path");
     }
     Ok(url)
+}
+
+/// Whether a URL is of an entry's scheme, host and port, and its path the entry's or below it.
+fn lies_below(url: &Url, entry: &Url) -> bool {
+    entry.origin() == url.origin() && begins(url.path(), entry.path())
 }
 
 /// Whether `path` is `beginning` or lies below it.
@@ -79,8 +178,7 @@ mod tests {
     use super::*;
 
     fn policy(allow: &[&str]) -> HttpPolicy {
-        let allow: Vec<String> = allow.iter().map(|it| (*it).to_owned()).collect();
-        HttpPolicy::parse(&allow, &[]).unwrap()
+        read(&format!("allow = {allow:?}")).unwrap()
     }
 
     #[test]
@@ -121,10 +219,69 @@ mod tests {
         for entry in
             ["http://example.com/", "example.com", "https://example.com/?q", "https://u@e.com/"]
         {
-            let error = HttpPolicy::parse(&[entry.to_owned()], &[]).unwrap_err();
+            let error = read(&format!("allow = [{entry:?}]")).unwrap_err();
             assert!(error.contains(entry), "{error}");
         }
-        let error = HttpPolicy::parse(&[], &["lower".to_owned()]).unwrap_err();
+        let error = read("secrets = ['lower']").unwrap_err();
         assert!(error.contains("http.secrets"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_goes_to_its_own_origins_and_nowhere_else() {
+        let policy = read(
+            "allow = ['https://shop.example/', 'https://crm.example/', 'https://evil.test/']
+             secrets = [{ name = 'SHOP', origins = ['https://shop.example'] },
+                        { name = 'CRM', origins = ['https://crm.example/v1', 'https://shop.example/crm/'] }]",
+        )
+        .unwrap();
+        let goes = |name, url: &str| policy.check_secret(name, &url.parse().unwrap()).is_ok();
+
+        assert!(goes("SHOP", "https://shop.example/orders"));
+        assert!(
+            goes("CRM", "https://crm.example/v1/people")
+                && goes("CRM", "https://shop.example/crm/x")
+        );
+        for (name, url) in [
+            ("SHOP", "https://evil.test/"),
+            ("SHOP", "https://shop.example.evil.test/"),
+            ("SHOP", "https://shop.example:8443/"),
+            ("SHOP", "http://shop.example/"),
+            ("CRM", "https://crm.example/v10"),
+            ("CRM", "https://shop.example/"),
+            ("OTHER", "https://shop.example/"),
+        ] {
+            assert!(!goes(name, url), "{name} to {url}");
+        }
+    }
+
+    #[test]
+    fn a_secret_without_origins_is_taken_where_only_one_can_be_meant() {
+        let one =
+            read("allow = ['https://a.test/v1', 'https://a.test/v2']\nsecrets = ['S']").unwrap();
+        assert!(one.check_secret("S", &"https://a.test/v2/x".parse().unwrap()).is_ok());
+        assert!(one.check_secret("S", &"https://a.test/v3".parse().unwrap()).is_err());
+
+        let two =
+            read("allow = ['https://a.test/', 'https://b.test/']\nsecrets = ['S']").unwrap_err();
+        assert!(two.contains("write { name = \"S\", origins = [\"https://a.test\"] }"), "{two}");
+    }
+
+    #[test]
+    fn secrets_that_could_never_be_sent_or_are_unclear_are_refused_by_name() {
+        for (secrets, words) in [
+            ("[{ name = 'S', origins = [] }]", "S has no origins"),
+            ("[{ name = 'S', origins = ['https://b.test'] }]", "S is for https://b.test/"),
+            ("[{ name = 'S', origins = ['b.test'] }]", "http.secrets: S: \"b.test\""),
+            ("[{ name = 'S' }]", "write { name ="),
+            ("['S', { name = 'S', origins = ['https://a.test'] }]", "S is there twice"),
+        ] {
+            let error =
+                read(&format!("allow = ['https://a.test/']\nsecrets = {secrets}")).unwrap_err();
+            assert!(error.contains(words), "{secrets} -> {error}");
+        }
+    }
+
+    fn read(text: &str) -> Result<HttpPolicy, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
     }
 }

@@ -77,7 +77,7 @@ struct Text {
     max_calls: Option<u32>,
     settings: serde_json::Map<String, serde_json::Value>,
     limits: TextLimits,
-    http: TextHttp,
+    http: HttpPolicy,
     transfer: TransferText,
     keys: KeysText,
     recording: recording::Text,
@@ -93,13 +93,6 @@ struct TextLimits {
     memory_mib: Option<u64>,
     actions_max: Option<u64>,
     log_bytes_per_second: Option<u64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct TextHttp {
-    allow: Vec<String>,
-    secrets: Vec<String>,
 }
 
 impl ManifestText {
@@ -124,7 +117,7 @@ impl ManifestText {
             max_calls: text.max_calls,
             settings: text.settings,
             limits: text.limits.parse()?,
-            http: HttpPolicy::parse(&text.http.allow, &text.http.secrets)?,
+            http: text.http,
             carrier: CarrierPolicy::parse(&text.transfer, &text.keys)?,
             recording: RecordingTerms::parse(&text.recording)?,
         })
@@ -242,7 +235,7 @@ mod tests {
         assert_eq!(manifest.settings["tools"][0]["name"], "lookup");
         assert_eq!(manifest.limits.memory_bytes, 64 << 20);
         assert_eq!(manifest.limits.event_cpu, Duration::from_millis(5));
-        assert_eq!(manifest.http.secrets(), ["CRM_TOKEN"]);
+        assert!(manifest.http.secrets().eq(["CRM_TOKEN"]));
     }
 
     #[test]
@@ -254,7 +247,7 @@ mod tests {
         let manifest = ManifestText::parse(text).unwrap();
 
         assert_eq!(manifest.limits, Limits::default());
-        assert_eq!(manifest.http.secrets(), ["SHOP"]);
+        assert!(manifest.http.secrets().eq(["SHOP"]));
     }
 
     #[test]
@@ -267,6 +260,7 @@ mod tests {
             ("[limits]\nmemory_mib = 65", "limits.memory_mib"),
             ("[limits]\nevent_cpu_ms = 0", "limits.event_cpu_ms"),
             ("[http]\nallow = ['ftp://x/']", "http.allow"),
+            ("[http]\nsecrets = [5]", "http.secrets"),
             ("[transfer]\nallow = ['49']", "transfer.allow"),
             ("[transfer]\nper_hour = 10001", "transfer.per_hour"),
             ("[keys]\nallow = 'x'", "keys.allow"),

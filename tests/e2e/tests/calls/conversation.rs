@@ -191,6 +191,34 @@ async fn a_tool_outside_the_allowlist_is_refused_before_anything_is_sent() {
     assert!(other.asked().is_empty());
 }
 
+async fn a_secret_is_not_sent_to_another_server_that_the_tenant_may_ask() {
+    let (shop, other) = (Shop::open().await, Shop::open().await);
+    let toml = format!(
+        "[[settings.tools]]\nname = \"repair_status\"\nurl = \"{}\"\n\
+         headers = {{ authorization = \"Bearer {{{{secret:SHOP_TOKEN}}}}\" }}\n\
+         [http]\nallow = [\"{}\", \"{}\"]\n\
+         secrets = [{{ name = \"SHOP_TOKEN\", origins = [\"{}\"] }}]\n",
+        other.url("/repair-status"),
+        shop.url("/"),
+        other.url("/"),
+        shop.url(""),
+    );
+    let tool = Answer::tool("repair_status", r#"{"number":"471"}"#).after_tools(Answer::tone(900));
+    let script = ModelScript::new(Answer::tone(500), [Exchange::answer(tool)]);
+    let plan = Plan::script(script).tenant(&toml);
+    let world = plan.setting("CORDBOARD_SECRET_SHOP_TOKEN", "the-token-of-the-shop").open().await;
+
+    let call = world.call(greeted().converse(1).hang_up()).await;
+
+    assert!(other.asked().is_empty(), "nothing was sent, with or without the secret");
+    assert!(call.stream().heard_ms() > 500 + 500, "the caller is told something");
+    let limit = r#"limits_reached_total{tenant="default",kind="http.secrets"}"#;
+    assert_eq!(world.counted(limit), 1);
+    let sessions = world.close().await;
+    let output = received(only(&sessions), "conversation.item.create")[0]["item"].to_string();
+    assert!(output.contains("SHOP_TOKEN is not for"), "{output}");
+}
+
 async fn a_tool_whose_server_is_gone_is_answered_with_the_failure() {
     let gone = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0");
@@ -444,6 +472,7 @@ crate::scenarios![
     a_tool_is_asked_once_and_its_answer_spoken,
     a_tool_whose_server_fails_is_answered_with_the_failure_and_the_call_goes_on,
     a_tool_outside_the_allowlist_is_refused_before_anything_is_sent,
+    a_secret_is_not_sent_to_another_server_that_the_tenant_may_ask,
     a_tool_whose_server_is_gone_is_answered_with_the_failure,
     two_tools_of_one_response_are_both_answered_before_the_model_is_asked_to_go_on,
     eight_calls_at_once_keep_to_themselves,
