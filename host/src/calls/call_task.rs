@@ -254,9 +254,10 @@ impl CallTask {
         let gateway = Arc::clone(&self.gateway);
         // Not always the version the call began with.
         let version = Arc::clone(self.tenant.version());
+        let spending = Arc::clone(self.tenant.spending());
         self.requests_in_flight.spawn(async move {
             let token = request.token;
-            match gateway.http.now().execute(&version.http, request).await {
+            match gateway.http.now().execute(&version.http, &spending, request).await {
                 Ok(response) => Input::HttpDone(response),
                 Err(failed) => {
                     if let Failed::OverLimit(over) = &failed {

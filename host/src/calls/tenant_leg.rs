@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use cordboard_call::contract::{CallInfo, Ended, Event};
 use cordboard_call::{Input, Rest, TenantFault};
 use cordboard_tenant::{
-    CallInstanceFactory, Fault, Incident, InstanceSupervisor, OverLimit, TracingLog, Version,
+    CallInstanceFactory, Fault, Incident, InstanceSupervisor, OverLimit, Spending, TracingLog,
+    Version,
 };
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -65,6 +66,11 @@ impl TenantLeg {
     /// The version that answers, which is not always the one the call began with.
     pub(super) fn version(&self) -> &Arc<Version> {
         self.supervisor.as_ref().map_or(self.permit.version(), |supervisor| supervisor.version())
+    }
+
+    /// What the calls of the tenant have cost.
+    pub(super) fn spending(&self) -> &Arc<Spending> {
+        self.permit.spending()
     }
 
     /// Whether the operator lets the tenant have this done now; if so, it is on its account.

@@ -15,10 +15,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordboard_call::contract::{HttpRequest, HttpResponse};
-use cordboard_tenant::{HttpPolicy, OverLimit};
+use cordboard_tenant::{HttpBudget, HttpPolicy, OverLimit, Spending};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Method, redirect};
 
@@ -105,13 +105,14 @@ impl OutboundHttp {
         })
     }
 
-    /// Carries out one request under a tenant's policy.
+    /// Carries out one request under a tenant's policy and on its account.
     ///
     /// # Errors
     /// What was refused, or how the server failed.
     pub async fn execute(
         &self,
         policy: &HttpPolicy,
+        spending: &Spending,
         request: HttpRequest,
     ) -> Result<HttpResponse, Failed> {
         let token = request.token;
@@ -121,6 +122,11 @@ impl OutboundHttp {
         }
         let method = method(&request.method)?;
         let prepared = prepare(policy, &self.secrets, &request)?;
+        let account = Account { spending, budget: policy.budget() };
+        // As the tenant wrote it, which is nearly what is sent.
+        let headers = request.headers.iter().map(|(name, value)| name.len() + value.len());
+        let bytes = request.url.len() + request.body.len() + headers.sum::<usize>();
+        spending.request(policy.budget(), bytes as u64, Instant::now())?;
         let timeout = match request.timeout_ms {
             0 => self.bounds.timeout,
             ms => Duration::from_millis(ms.into()).min(self.bounds.timeout_max),
@@ -139,20 +145,21 @@ impl OutboundHttp {
             Ok(answer) => answer,
             Err(error) => return Err(prepared.redact(&describe(error, timeout)).into()),
         };
-        self.read(answer, &prepared, timeout)
-            .await
-            .map(|(status, headers, body)| HttpResponse { token, status, headers, body })
-            .map_err(|reason| prepared.redact(&reason).into())
+        let (status, headers, body) = self.read(answer, &prepared, &account, timeout).await?;
+        Ok(HttpResponse { token, status, headers, body })
     }
 
     async fn read(
         &self,
         mut answer: reqwest::Response,
         prepared: &Prepared,
+        account: &Account<'_>,
         timeout: Duration,
-    ) -> Result<(u16, Vec<(String, String)>, Vec<u8>), String> {
+    ) -> Result<(u16, Vec<(String, String)>, Vec<u8>), Failed> {
         let max = self.bounds.response_bytes_max;
         let status = answer.status().as_u16();
+        let all = answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+        account.received(all.sum())?;
         let mut headers = Vec::new();
         let mut header_bytes = 0;
         for (name, value) in answer.headers() {
@@ -164,13 +171,27 @@ impl OutboundHttp {
             headers.push((name.as_str().to_owned(), prepared.redact(&value)));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| describe(error, timeout))? {
+        let failed = |error| Failed::from(prepared.redact(&describe(error, timeout)));
+        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+            account.received(chunk.len())?;
             if body.len() + chunk.len() > max {
-                return Err(format!("the answer is larger than {max} bytes"));
+                return Err(format!("the answer is larger than {max} bytes").into());
             }
             body.extend_from_slice(&chunk);
         }
         Ok((status, headers, prepared.redact_bytes(body)))
+    }
+}
+
+/// Whose bytes an answer is made of.
+struct Account<'a> {
+    spending: &'a Spending,
+    budget: &'a HttpBudget,
+}
+
+impl Account<'_> {
+    fn received(&self, bytes: usize) -> Result<(), OverLimit> {
+        self.spending.received(self.budget, bytes as u64, Instant::now())
     }
 }
 

@@ -82,7 +82,7 @@ impl CallPermit {
 
     /// What the calls of the tenant have cost.
     #[must_use]
-    pub fn spending(&self) -> &Spending {
+    pub fn spending(&self) -> &Arc<Spending> {
         self.slot.tenant().spending()
     }
 

@@ -55,8 +55,8 @@ pub use supervisor::{
     SupervisedInstance,
 };
 pub use tenant_table::{
-    CallSlot, CarrierPolicy, HttpPolicy, Manifest, NoCapacity, OverLimit, RecordingTerms, Tenant,
-    TenantError, TenantId, TenantTable, Version, VersionBuilder,
+    CallSlot, CarrierPolicy, HttpBudget, HttpPolicy, Manifest, NoCapacity, OverLimit,
+    RecordingTerms, Tenant, TenantError, TenantId, TenantTable, Version, VersionBuilder,
 };
 pub use ticker::Heartbeat;
 pub use version_store::Digest;

@@ -2,13 +2,13 @@
 //!
 //! **One rule: what may cost is asked for here before it is done, and time comes in as `now`.** So an
 //! account is tried out on a clock of a test's own, a clock of the wall that jumps changes nothing, and
-//! nobody saves up by staying quiet. The account lives as long as the process.
+//! nobody saves up by staying quiet. An account lives as long as the process.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::tenant_table::OverLimit;
+use crate::tenant_table::{HttpBudget, OverLimit};
 
 /// The account of one tenant.
 #[derive(Debug, Default)]
@@ -21,6 +21,9 @@ pub struct Spending {
 struct Account {
     transfers: Recent,
     presses: Recent,
+    requests: Bucket,
+    bytes_out: Bucket,
+    bytes_in: Bucket,
 }
 
 impl Spending {
@@ -48,6 +51,51 @@ impl Spending {
         })
     }
 
+    /// Takes an HTTP request of so many bytes out of a budget, whole or not at all.
+    ///
+    /// # Errors
+    /// Which part of the budget is used up. Nothing is taken then.
+    pub fn request(&self, budget: &HttpBudget, bytes: u64, now: Instant) -> Result<(), OverLimit> {
+        let mut account = self.account();
+        let Account { requests, bytes_out, bytes_in, .. } = &mut *account;
+        let per_minute = Rate { amount: budget.requests_per_minute, per: MINUTE };
+        let per_hour = |amount| Rate { amount, per: HOUR };
+        let (out_rate, in_rate) =
+            (per_hour(budget.bytes_out_per_hour), per_hour(budget.bytes_in_per_hour));
+        let over = |limit, what, wait| {
+            OverLimit::new(limit, format!("the tenant's {what} are used up; {}", again(wait)))
+        };
+        requests
+            .wait_for(1, per_minute, now)
+            .map_err(|wait| over("http.requests_per_minute", "HTTP requests of a minute", wait))?;
+        bytes_out
+            .wait_for(bytes, out_rate, now)
+            .map_err(|wait| over("http.mib_out_per_hour", "HTTP bytes out of an hour", wait))?;
+        // How long the answer is, nobody knows yet.
+        bytes_in
+            .wait_for(1, in_rate, now)
+            .map_err(|wait| over("http.mib_in_per_hour", "HTTP bytes in of an hour", wait))?;
+        requests.take(1, per_minute);
+        bytes_out.take(bytes, out_rate);
+        Ok(())
+    }
+
+    /// Takes bytes of an answer that has arrived out of a budget.
+    ///
+    /// # Errors
+    /// They are more than were left: no more of this answer should be read.
+    pub fn received(&self, budget: &HttpBudget, bytes: u64, now: Instant) -> Result<(), OverLimit> {
+        let bucket = &mut self.account().bytes_in;
+        let rate = Rate { amount: budget.bytes_in_per_hour, per: HOUR };
+        bucket.fill(rate, now);
+        bucket.take(bytes, rate);
+        if bucket.left >= 0 {
+            return Ok(());
+        }
+        let reason = "the tenant's HTTP bytes in of an hour were used up in the midst of an answer";
+        Err(OverLimit::new("http.mib_in_per_hour", reason))
+    }
+
     fn account(&self) -> MutexGuard<'_, Account> {
         // Each addition is whole, so a panic elsewhere leaves nothing half done.
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
@@ -56,7 +104,7 @@ impl Spending {
 
 fn again(wait: Duration) -> String {
     match wait {
-        Duration::ZERO => "none is allowed".to_owned(),
+        Duration::ZERO => "such a one is never allowed".to_owned(),
         wait => format!("the next one is possible in {} s", wait.as_secs() + 1),
     }
 }
@@ -81,13 +129,71 @@ impl Recent {
     }
 }
 
+/// So much in so long.
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    amount: u64,
+    per: Duration,
+}
+
+impl Rate {
+    /// An amount as a [`Bucket`] of this rate counts it.
+    fn counted(self, amount: u64) -> i128 {
+        i128::from(amount) * self.per.as_nanos().cast_signed()
+    }
+}
+
+/// A token bucket: filled evenly, full at first, never fuller than what its rate names.
+///
+/// It counts amount times nanoseconds, in which every filling is a whole number.
+#[derive(Debug, Default)]
+struct Bucket {
+    /// Below zero where more came than was left.
+    left: i128,
+    /// None before it was ever used.
+    filled_at: Option<Instant>,
+}
+
+impl Bucket {
+    fn fill(&mut self, rate: Rate, now: Instant) {
+        let full = rate.counted(rate.amount);
+        let filled = match self.filled_at {
+            Some(at) => {
+                let since = now.saturating_duration_since(at).as_nanos().cast_signed();
+                i128::from(rate.amount) * since
+            }
+            None => full,
+        };
+        self.left = self.left.saturating_add(filled).min(full);
+        self.filled_at = self.filled_at.max(Some(now));
+    }
+
+    /// Whether it has so much now, or else when it will; zero is never.
+    fn wait_for(&mut self, amount: u64, rate: Rate, now: Instant) -> Result<(), Duration> {
+        self.fill(rate, now);
+        let lacking = rate.counted(amount) - self.left;
+        if lacking <= 0 {
+            return Ok(());
+        }
+        if amount > rate.amount {
+            return Err(Duration::ZERO);
+        }
+        let nanos = lacking / i128::from(rate.amount);
+        Err(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX).max(1)))
+    }
+
+    fn take(&mut self, amount: u64, rate: Rate) {
+        self.left = self.left.saturating_sub(rate.counted(amount));
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn no_hour_has_more_than_are_allowed() {
@@ -120,6 +226,55 @@ mod tests {
         assert!(refused.reason.ends_with("in 3001 s"), "{refused}");
         assert_eq!(spending.transfer(2, began + HOUR), Ok(()));
         assert!(spending.press(2, began).is_ok(), "keys have an account of their own");
+    }
+
+    #[test]
+    fn requests_are_bounded_by_their_number_and_come_back_evenly() {
+        let (spending, began) = (Spending::default(), Instant::now());
+        let budget = HttpBudget { requests_per_minute: 6, ..HttpBudget::default() };
+        let asked = |seconds: u64| {
+            let now = began + Duration::from_secs(seconds);
+            std::iter::from_fn(|| spending.request(&budget, 100, now).ok()).count()
+        };
+
+        assert_eq!((asked(0), asked(0), asked(9), asked(10), asked(40)), (6, 0, 0, 1, 3));
+        assert_eq!(asked(100_000), 6, "nobody saves up");
+        let over = spending.request(&budget, 100, began).unwrap_err();
+        assert_eq!(over.limit, "http.requests_per_minute");
+    }
+
+    #[test]
+    fn bytes_out_are_taken_before_and_bytes_in_as_they_come() {
+        let (spending, now) = (Spending::default(), Instant::now());
+        let budget = HttpBudget {
+            bytes_out_per_hour: 1000,
+            bytes_in_per_hour: 1000,
+            ..HttpBudget::default()
+        };
+        spending.request(&budget, 900, now).unwrap();
+
+        let over = spending.request(&budget, 200, now).unwrap_err();
+        assert_eq!(over.limit, "http.mib_out_per_hour");
+        assert!(over.reason.ends_with("in 361 s"), "a tenth of an hour: {over}");
+        assert_eq!(spending.request(&budget, 100, now), Ok(()), "a smaller one still fits");
+
+        assert_eq!(spending.received(&budget, 1000, now), Ok(()));
+        assert_eq!(spending.received(&budget, 500, now).unwrap_err().limit, "http.mib_in_per_hour");
+        let later = now + HOUR / 2;
+        assert_eq!(spending.request(&budget, 1, later).unwrap_err().limit, "http.mib_in_per_hour");
+        assert_eq!(spending.request(&budget, 1, later + MINUTE), Ok(()), "what was owed is paid");
+    }
+
+    #[test]
+    fn a_budget_of_nothing_allows_nothing_and_a_request_beyond_it_never_comes_through() {
+        let (spending, now) = (Spending::default(), Instant::now());
+        let none = HttpBudget { requests_per_minute: 0, ..HttpBudget::default() };
+        let over = spending.request(&none, 1, now).unwrap_err();
+        assert!(over.reason.ends_with("never allowed"), "{over}");
+
+        let small = HttpBudget { bytes_out_per_hour: 10, ..HttpBudget::default() };
+        let over = Spending::default().request(&small, 11, now).unwrap_err();
+        assert!(over.reason.ends_with("never allowed"), "{over}");
     }
 
     #[test]

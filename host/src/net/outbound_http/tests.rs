@@ -53,6 +53,39 @@ async fn a_secret_is_put_into_a_header_and_taken_out_of_the_answer() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_used_up_its_requests_sends_no_more() {
+    let server = Server::start().await;
+    let policy = policy(&format!("allow = ['{}/v1']\nrequests_per_minute = 2", server.origin));
+    let server = Server { policy, ..server };
+    for _ in 0..2 {
+        server.ask("GET", "/v1/", &[], b"").await.unwrap();
+    }
+    let refused = server.ask("GET", "/v2", &[], b"").await.unwrap_err();
+    assert!(refused.reason.contains("http.allow"), "what is not sent costs nothing");
+
+    let failure = server.ask("GET", "/v1/", &[], b"").await.unwrap_err();
+
+    assert!(failure.reason.contains("http.requests_per_minute"), "{}", failure.reason);
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_bytes_that_are_left_is_not_read_to_its_end() {
+    let server = Server::start().await;
+    let policy = policy(&format!("allow = ['{}/v1']\nmib_in_per_hour = 1", server.origin));
+    let server = Server { policy, ..server };
+    let most = server.policy.budget().bytes_in_per_hour;
+    server.spending.received(server.policy.budget(), most - 500, Instant::now()).unwrap();
+
+    let failure = server.ask("GET", "/v1/large", &[], b"").await.unwrap_err();
+    assert!(failure.reason.contains("http.mib_in_per_hour"), "{}", failure.reason);
+
+    let failure = server.ask("GET", "/v1/", &[], b"").await.unwrap_err();
+    assert!(failure.reason.contains("http.mib_in_per_hour"), "{}", failure.reason);
+    assert_eq!(server.seen().len(), 1, "nothing is asked whose answer could not be read");
+}
+
+#[tokio::test]
 async fn a_secret_is_sent_to_its_own_server_alone() {
     let (crm, other) = (Server::start().await, Server::start().await);
     let both = policy(&format!(
@@ -62,13 +95,13 @@ async fn a_secret_is_sent_to_its_own_server_alone() {
     let headers = [("authorization", "Bearer {{secret:CRM_TOKEN}}")];
     let to = |server: &Server| request("GET", &format!("{}/v1/", server.origin), &headers, b"");
 
-    let failed = crm.http.execute(&both, to(&other)).await.unwrap_err();
+    let failed = crm.http.execute(&both, &crm.spending, to(&other)).await.unwrap_err();
 
     let Failed::OverLimit(over) = &failed else { panic!("{failed}") };
     assert_eq!(over.limit, "http.secrets");
     assert!(over.reason.contains("CRM_TOKEN is not for http://127.0.0.1"), "{over}");
     assert!(other.seen().is_empty(), "nothing was sent at all");
-    crm.http.execute(&both, to(&crm)).await.unwrap();
+    crm.http.execute(&both, &crm.spending, to(&crm)).await.unwrap();
     assert_eq!(crm.seen()[0].headers["authorization"], format!("Bearer {TOKEN}"));
 }
 
@@ -180,6 +213,7 @@ async fn a_failed_connection_names_neither_the_url_nor_a_secret() {
 struct Server {
     origin: String,
     policy: HttpPolicy,
+    spending: Spending,
     http: OutboundHttp,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
@@ -205,7 +239,7 @@ impl Server {
         let secrets = [("CRM_TOKEN", TOKEN), ("OTHERS_TOKEN", "another-secret")]
             .map(|(name, secret)| (name.to_owned(), Secret::new(secret)));
         let http = OutboundHttp::new(bounds, BTreeMap::from(secrets)).unwrap();
-        Self { origin, policy, http, seen }
+        Self { origin, policy, spending: Spending::default(), http, seen }
     }
 
     async fn ask(
@@ -220,7 +254,7 @@ impl Server {
 
     async fn execute(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
         let token = request.token;
-        let answer = self.http.execute(&self.policy, request).await;
+        let answer = self.http.execute(&self.policy, &self.spending, request).await;
         answer.map_err(|failed| HttpFailure { token, reason: failed.to_string() })
     }
 

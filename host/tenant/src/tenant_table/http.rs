@@ -14,6 +14,65 @@ use super::carrier::OverLimit;
 pub struct HttpPolicy {
     allow: Vec<Url>,
     secrets: Vec<BoundSecret>,
+    budget: HttpBudget,
+}
+
+/// How much a tenant's requests may move, all its calls together.
+///
+/// Each is filled evenly and holds as much as it names: so much at once, and as much again over the next
+/// minute or hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpBudget {
+    /// Requests. 600: a hundred calls that each use a tool every ten seconds.
+    pub requests_per_minute: u64,
+    /// Bytes of requests: URLs, headers, bodies. 64 MiB: half a request's greatest body every second.
+    pub bytes_out_per_hour: u64,
+    /// Bytes of answers: headers, bodies. 256 MiB: 7 KiB for each of the requests; all of it every hour is
+    /// 6 GiB a day, which costs the operator no more than a call does.
+    pub bytes_in_per_hour: u64,
+}
+
+impl Default for HttpBudget {
+    fn default() -> Self {
+        Self {
+            requests_per_minute: 600,
+            bytes_out_per_hour: 64 << 20,
+            bytes_in_per_hour: 256 << 20,
+        }
+    }
+}
+
+impl HttpBudget {
+    fn parse(text: &Text) -> Result<Self, String> {
+        let usual = Self::default();
+        let within = |key, value: Option<u64>, max, unit: u64, usual| match value {
+            Some(value) if value > max => {
+                Err(format!("http.{key}: {value} is not within 0 to {max}"))
+            }
+            Some(value) => Ok(value * unit),
+            None => Ok(usual),
+        };
+        let mib = |key, value, usual| within(key, value, MIB_PER_HOUR_MAX, 1 << 20, usual);
+        Ok(Self {
+            requests_per_minute: within(
+                "requests_per_minute",
+                text.requests_per_minute,
+                REQUESTS_PER_MINUTE_MAX,
+                1,
+                usual.requests_per_minute,
+            )?,
+            bytes_out_per_hour: mib(
+                "mib_out_per_hour",
+                text.mib_out_per_hour,
+                usual.bytes_out_per_hour,
+            )?,
+            bytes_in_per_hour: mib(
+                "mib_in_per_hour",
+                text.mib_in_per_hour,
+                usual.bytes_in_per_hour,
+            )?,
+        })
+    }
 }
 
 /// A secret and where it may be sent, as beginnings of URLs.
@@ -28,6 +87,9 @@ struct BoundSecret {
 struct Text {
     allow: Vec<String>,
     secrets: Vec<SecretText>,
+    requests_per_minute: Option<u64>,
+    mib_out_per_hour: Option<u64>,
+    mib_in_per_hour: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +116,7 @@ impl TryFrom<Text> for HttpPolicy {
     ///
     /// A sentence that names the entry.
     fn try_from(text: Text) -> Result<Self, String> {
+        let budget = HttpBudget::parse(&text)?;
         let prefix = |text: &String| prefix("http.allow", text);
         let allow = text.allow.iter().map(prefix).collect::<Result<Vec<_>, _>>()?;
         let secrets = text.secrets.into_iter().map(|text| bound(text, &allow));
@@ -63,7 +126,7 @@ impl TryFrom<Text> for HttpPolicy {
                 return Err(format!("http.secrets: {} is there twice", secret.name));
             }
         }
-        Ok(Self { allow, secrets })
+        Ok(Self { allow, secrets, budget })
     }
 }
 
@@ -123,6 +186,11 @@ impl HttpPolicy {
         self.secrets.iter().map(|secret| secret.name.as_str())
     }
 
+    /// How much its requests may move.
+    pub fn budget(&self) -> &HttpBudget {
+        &self.budget
+    }
+
     /// Whether a request to `url` may carry this secret.
     ///
     /// # Errors
@@ -144,6 +212,10 @@ impl HttpPolicy {
         }
     }
 }
+
+/// The most an operator may set: a thousand requests a second, and a TiB an hour. What is beyond is no budget.
+const REQUESTS_PER_MINUTE_MAX: u64 = 60_000;
+const MIB_PER_HOUR_MAX: u64 = 1 << 20;
 
 fn prefix(place: &str, text: &str) -> Result<Url, String> {
     let wrong = |why: &str| Err(format!("{place}: {text:?} {why}"));
@@ -279,6 +351,17 @@ mod tests {
                 read(&format!("allow = ['https://a.test/']\nsecrets = {secrets}")).unwrap_err();
             assert!(error.contains(words), "{secrets} -> {error}");
         }
+    }
+
+    #[test]
+    fn a_budget_is_read_in_its_own_units_and_has_defaults() {
+        let policy = read("requests_per_minute = 5\nmib_in_per_hour = 2").unwrap();
+
+        let budget = policy.budget();
+        assert_eq!((budget.requests_per_minute, budget.bytes_in_per_hour), (5, 2 << 20));
+        assert_eq!(budget.bytes_out_per_hour, HttpBudget::default().bytes_out_per_hour);
+        let error = read("mib_out_per_hour = 1048577").unwrap_err();
+        assert!(error.contains("http.mib_out_per_hour: 1048577"), "{error}");
     }
 
     fn read(text: &str) -> Result<HttpPolicy, String> {

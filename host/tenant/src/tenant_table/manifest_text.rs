@@ -248,6 +248,7 @@ mod tests {
 
         assert_eq!(manifest.limits, Limits::default());
         assert!(manifest.http.secrets().eq(["SHOP"]));
+        assert_eq!(*manifest.http.budget(), crate::HttpBudget::default());
     }
 
     #[test]

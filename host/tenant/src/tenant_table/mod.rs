@@ -18,7 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 pub use carrier::{CarrierPolicy, OverLimit};
-pub use http::HttpPolicy;
+pub use http::{HttpBudget, HttpPolicy};
 pub use manifest::Manifest;
 pub use manifest_text::TenantId;
 pub use recording::RecordingTerms;
@@ -61,7 +61,7 @@ pub struct Tenant {
     max_calls: u32,
     /// Counts the calls alive, too.
     cpu_quota: Arc<CpuQuota>,
-    spending: Spending,
+    spending: Arc<Spending>,
     /// A lock, because a deployment replaces the version while webhooks read it; it is held for one clone.
     active: RwLock<Arc<Version>>,
 }
@@ -134,7 +134,7 @@ impl Tenant {
     }
 
     /// What all its calls have cost.
-    pub fn spending(&self) -> &Spending {
+    pub fn spending(&self) -> &Arc<Spending> {
         &self.spending
     }
 
@@ -317,7 +317,7 @@ impl TenantTable {
             id: version.tenant.clone(),
             max_calls,
             cpu_quota: Arc::default(),
-            spending: Spending::default(),
+            spending: Arc::default(),
             active: RwLock::new(Arc::new(version)),
         };
         self.by_id.insert(tenant.id.clone(), Arc::new(tenant));
