@@ -1,6 +1,6 @@
 //! The audit log: who asked for what, and what came of it.
 //!
-//! **One rule: a change that could not be written down is not made**, but for what the host does by itself, since
+//! **One rule: a change that could not be written down is not made**, but for what the gateway does of its own accord, since
 //! callers wait for it. Each change has two lines: one before
 //! it, and one with its outcome after. A line without its second is a change that the process did not live
 //! to finish.
@@ -89,11 +89,11 @@ impl Audit {
         }
     }
 
-    /// Writes down what the host does by itself, a roll-back or the deployment of a saved file, and does it.
+    /// Writes down what the gateway does of its own accord, a roll-back or the deployment of a saved file, and does it.
     ///
     /// # Errors
     /// What the work itself fails with.
-    pub(crate) fn by_itself<T, E: Display>(
+    pub(crate) fn by_the_gateway<T, E: Display>(
         &self,
         tenant: &str,
         what: &str,

@@ -1,4 +1,4 @@
-//! What is said of a tenant that failed: the vice by name, where, and what to change.
+//! What is said of a tenant that failed: which fault, where, and what to change.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ const LAST_WORDS: &str = "its last words: ";
 /// A failure in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// The vice.
+    /// The fault, in one line.
     pub(crate) title: String,
     /// What to change.
     pub(crate) hint: String,
 }
 
-/// Names the vice.
+/// Puts a failure in words.
 pub(crate) fn verdict(failure: &Failure) -> Verdict {
     let during = match failure.at {
         "start" => "while it starts, before any event".to_owned(),

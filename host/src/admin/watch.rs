@@ -118,7 +118,9 @@ async fn deploy(gateway: &Arc<Gateway>, deployment: &Arc<Deployment>) {
         let rehearsed = |version: &_| calls.block_on(rehearse(version)).map(drop);
         let notice = || noticing.notice_folder(rehearsed);
         match audit {
-            Some(audit) => audit.by_itself(noticing.id().as_str(), "deploy", &SAVED.into(), notice),
+            Some(audit) => {
+                audit.by_the_gateway(noticing.id().as_str(), "deploy", &SAVED.into(), notice)
+            }
             None => notice(),
         }
     });

@@ -9,13 +9,13 @@ use cordboard_call::contract::{Action, CallInfo, Ended, Event, Millis};
 use cordboard_recording::{Bounds, Chunk, Chunks, Entry, Failure, Header, Why};
 use cordboard_tenant::{Fault, InstanceConfig, Limits, Observer, Version};
 
-/// Bytes that may wait on one tape: 8 MiB, a minute of the busiest call. The largest event has four.
+/// Bytes that may wait in one recorder: 8 MiB, a minute of the busiest call. The largest event has four.
 const TAPE_BYTES_MAX: usize = 8 << 20;
 
-/// Bytes that may wait on all tapes together: 256 MiB, two seconds of a thousand such calls.
+/// Bytes that may wait in all recorders together: 256 MiB, two seconds of a thousand such calls.
 const WAITING_BYTES_MAX: usize = 256 << 20;
 
-/// The tape of one call.
+/// What one call has recorded and the writer has not taken yet.
 #[derive(Debug)]
 pub(super) struct CallRecorder {
     pub(super) header: Header,
@@ -33,7 +33,7 @@ struct State {
     end: Option<Why>,
 }
 
-/// What the writer took from a tape.
+/// What the writer took from a recorder.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) chunks: Vec<Chunk>,

@@ -2,7 +2,7 @@
 //!
 //! **One rule: the call never waits for a recording.** A recorded call has a [`CallRecorder`], on which its instances' doings
 //! are noted: a copy of bytes in memory. One thread for all calls comes by every 0.8 s, takes what is there,
-//! compresses it and writes it. When the disk is slower than the calls, tapes reach their bound and the recording ends
+//! compresses it and writes it. When the disk is slower than the calls, recorders reach their bound and the recording ends
 //! there, saying so; the call does not notice.
 //!
 //! A killed process loses what was not yet collected: those 0.8 s. A machine that loses its power loses what was not yet
@@ -31,7 +31,7 @@ use counters::Counters;
 /// Records the calls of one gateway.
 #[derive(Debug)]
 pub struct Recorder {
-    /// Bytes that wait on all tapes.
+    /// Bytes that wait in all recorders.
     waiting: Arc<AtomicUsize>,
     counters: Counters,
     /// A lock, because any call's task may start a recording; held for one send. Absent after [`Recorder::close`].
@@ -41,7 +41,7 @@ pub struct Recorder {
 
 #[derive(Debug)]
 struct Writer {
-    tapes: Sender<Arc<CallRecorder>>,
+    call_recorders: Sender<Arc<CallRecorder>>,
     thread: JoinHandle<()>,
 }
 
@@ -82,22 +82,22 @@ impl Recorder {
                 transcripts: version.recording.without_transcripts,
             },
         };
-        let tape = Arc::new(CallRecorder::new(header, Arc::clone(&self.waiting)));
-        self.hand_over(Arc::clone(&tape))?;
+        let call_recorder = Arc::new(CallRecorder::new(header, Arc::clone(&self.waiting)));
+        self.hand_over(Arc::clone(&call_recorder))?;
         self.counters.count(&call.tenant, "begun");
-        Some(Recording(tape))
+        Some(Recording(call_recorder))
     }
 
-    /// Gives a tape to the writer's thread, which is started if there is none.
-    fn hand_over(&self, tape: Arc<CallRecorder>) -> Option<()> {
+    /// Gives a recorder to the writer's thread, which is started if there is none.
+    fn hand_over(&self, call_recorder: Arc<CallRecorder>) -> Option<()> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if writer.is_none() {
-            let (tapes, inbox) = mpsc::channel();
+            let (call_recorders, inbox) = mpsc::channel();
             let (settings, counters) = (self.settings.clone(), self.counters.clone());
             let work = move || writer::run(&inbox, settings, &counters);
             let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(work);
             match thread {
-                Ok(thread) => *writer = Some(Writer { tapes, thread }),
+                Ok(thread) => *writer = Some(Writer { call_recorders, thread }),
                 Err(error) => {
                     tracing::error!(%error, "no thread for recordings: the call is not recorded");
                     return None;
@@ -105,14 +105,14 @@ impl Recorder {
             }
         }
         // A writer that is gone has panicked; calls go on without recordings.
-        writer.as_ref()?.tapes.send(tape).ok()
+        writer.as_ref()?.call_recorders.send(call_recorder).ok()
     }
 
     /// Writes what is left and ends every recording. A recording that begins later has a thread of its own.
     pub fn close(&self) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Writer { tapes, thread }) = writer {
-            drop(tapes);
+        if let Some(Writer { call_recorders, thread }) = writer {
+            drop(call_recorders);
             if thread.join().is_err() {
                 tracing::error!("the recorder's thread panicked");
             }

@@ -1,4 +1,4 @@
-//! Tapes and the thread that writes them, on a disk that obeys, is full, or is not there.
+//! Recorders and the thread that writes what they hold, on a disk that works, is full, or is not there.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,10 +56,10 @@ fn a_recording_ends_at_the_size_it_may_have_and_the_call_goes_on() {
 }
 
 #[test]
-fn a_tape_nobody_collects_ends_before_something_would_be_missing() {
+fn a_recorder_nobody_collects_ends_before_something_would_be_missing() {
     let waiting = Arc::default();
-    let tape = Arc::new(CallRecorder::new(header(), Arc::clone(&waiting)));
-    let recording = Recording(Arc::clone(&tape));
+    let call_recorder = Arc::new(CallRecorder::new(header(), Arc::clone(&waiting)));
+    let recording = Recording(Arc::clone(&call_recorder));
     let observer = recording.observer();
     let mut noted = 0;
     for now in 0..1_000 {
@@ -70,7 +70,7 @@ fn a_tape_nobody_collects_ends_before_something_would_be_missing() {
     }
     recording.finish(Ended::CallerHungUp);
 
-    let taken = tape.take();
+    let taken = call_recorder.take();
     assert_eq!(taken.end, Some(Why::SlowDisk));
     assert_eq!(taken.now, noted as u64 - 1, "the call's time as far as it was noted");
     assert_eq!(waiting.load(std::sync::atomic::Ordering::Relaxed), 0);
@@ -79,16 +79,16 @@ fn a_tape_nobody_collects_ends_before_something_would_be_missing() {
 #[test]
 fn one_slow_disk_does_not_take_all_memory_however_many_calls_there_are() {
     let waiting: Arc<AtomicUsize> = Arc::default();
-    let tapes: Vec<_> =
+    let call_recorders: Vec<_> =
         (0..200).map(|_| Arc::new(CallRecorder::new(header(), Arc::clone(&waiting)))).collect();
     for now in 0..30 {
-        for tape in &tapes {
-            tape.asked(0, now, &Event::CallerAudio(vec![1; 100_000]));
+        for call_recorder in &call_recorders {
+            call_recorder.asked(0, now, &Event::CallerAudio(vec![1; 100_000]));
         }
     }
     let bytes = waiting.load(std::sync::atomic::Ordering::Relaxed);
     assert!(bytes < 300 << 20, "{bytes} bytes wait");
-    drop(tapes);
+    drop(call_recorders);
     assert_eq!(waiting.load(std::sync::atomic::Ordering::Relaxed), 0);
 }
 
@@ -138,9 +138,9 @@ fn recorder(dir: &Path, call_bytes_max: u64) -> (Recorder, Metrics) {
 
 /// As [`Recorder::begin`] for a version whose terms ask for it.
 fn begin(recorder: &Recorder) -> Recording {
-    let tape = Arc::new(CallRecorder::new(header(), Arc::clone(&recorder.waiting)));
-    recorder.hand_over(Arc::clone(&tape)).unwrap();
-    Recording(tape)
+    let call_recorder = Arc::new(CallRecorder::new(header(), Arc::clone(&recorder.waiting)));
+    recorder.hand_over(Arc::clone(&call_recorder)).unwrap();
+    Recording(call_recorder)
 }
 
 /// Frames for so many milliseconds, each answered.

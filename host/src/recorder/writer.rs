@@ -26,7 +26,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// A recording under way.
 struct Open {
-    tape: Arc<CallRecorder>,
+    call_recorder: Arc<CallRecorder>,
     path: PathBuf,
     file: File,
     bytes: u64,
@@ -42,8 +42,8 @@ pub(super) fn run(inbox: &Receiver<Arc<CallRecorder>>, settings: Settings, count
     let (mut next, mut next_sweep) = (Instant::now() + ROUND, Instant::now());
     loop {
         let over = match inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(tape) => {
-                rounds.begin(tape);
+            Ok(call_recorder) => {
+                rounds.begin(call_recorder);
                 continue;
             }
             Err(RecvTimeoutError::Timeout) => false,
@@ -70,19 +70,20 @@ struct Rounds<'a> {
 }
 
 impl Rounds<'_> {
-    fn begin(&mut self, tape: Arc<CallRecorder>) {
-        let created =
-            place::create(&self.settings.dir, &tape.header).and_then(|(path, mut file)| {
-                let header = tape.header.to_bytes();
+    fn begin(&mut self, call_recorder: Arc<CallRecorder>) {
+        let created = place::create(&self.settings.dir, &call_recorder.header).and_then(
+            |(path, mut file)| {
+                let header = call_recorder.header.to_bytes();
                 file.write_all(&header)?;
                 Ok((path, file, header.len() as u64))
-            });
+            },
+        );
         match created {
             Ok((path, file, bytes)) => {
-                info!(call = tape.header.call_id, file = %path.display(), "recording");
+                info!(call = call_recorder.header.call_id, file = %path.display(), "recording");
                 self.counters.bytes.inc_by(bytes);
                 self.open.push(Open {
-                    tape,
+                    call_recorder,
                     path,
                     file,
                     bytes,
@@ -92,11 +93,11 @@ impl Rounds<'_> {
             }
             Err(error) => {
                 warn!(
-                    call = tape.header.call_id, dir = %self.settings.dir.display(), %error,
+                    call = call_recorder.header.call_id, dir = %self.settings.dir.display(), %error,
                     "a recording can not be made (recording.dir): the call is not recorded"
                 );
-                self.counters.count(&tape.header.tenant, "disk-failed");
-                tape.stop(Why::DiskFailed);
+                self.counters.count(&call_recorder.header.tenant, "disk-failed");
+                call_recorder.stop(Why::DiskFailed);
             }
         }
     }
@@ -106,7 +107,7 @@ impl Rounds<'_> {
         let Self { settings, counters, open, packed } = self;
         let mut over = Vec::new();
         for (at, recording) in open.iter_mut().enumerate() {
-            let taken = recording.tape.take();
+            let taken = recording.call_recorder.take();
             let before = recording.bytes;
             match recording.write(taken, settings.call_bytes_max, packed) {
                 Ok(None) => {}
@@ -133,15 +134,15 @@ impl Rounds<'_> {
         }
         for (at, why) in over.into_iter().rev() {
             let recording = open.swap_remove(at);
-            recording.tape.stop(why.clone());
-            counters.count(&recording.tape.header.tenant, kind(&why));
+            recording.call_recorder.stop(why.clone());
+            counters.count(&recording.call_recorder.header.tenant, kind(&why));
         }
     }
 
     /// Ends what is still under way as the process does.
     fn abandon(&mut self) {
         for recording in &self.open {
-            recording.tape.abandon();
+            recording.call_recorder.abandon();
         }
         self.round();
     }

@@ -82,7 +82,8 @@ impl Health {
         self.record(now, which).tally.events += events;
     }
 
-    /// Whether the thread that keeps the guests' time has been late of late; `late_ticks` is its own count.
+    /// Whether the thread that keeps the guests' time was late in the last ten seconds;
+    /// `late_ticks` is its own count.
     pub(crate) fn is_lagging(&mut self, now: Instant, late_ticks: u64) -> bool {
         if late_ticks > self.late_ticks {
             self.late_ticks = late_ticks;
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_fails_again_and_again_is_condemned_once() {
+    fn a_version_that_fails_again_and_again_is_flagged_once() {
         let (mut health, now) = (Health::default(), Instant::now());
         health.answered(now, &which("v1"), 1_000_000);
         health.answered(now, &which("v2"), 5_000);
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_with_nothing_before_it_is_never_condemned() {
+    fn a_version_with_nothing_before_it_is_never_flagged() {
         let (mut health, now) = (Health::default(), Instant::now());
         assert!((0..100).all(|_| !health.is_failing(now, &which("v1"), None)));
     }
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_acquitted_version_is_judged_afresh() {
+    fn a_version_whose_health_was_reset_is_judged_afresh() {
         let (mut health, now) = (Health::default(), Instant::now());
         let condemn = |health: &mut Health| {
             (0..3).any(|_| health.is_failing(now, &which("v2"), Some(&which("v1"))))

@@ -184,7 +184,7 @@ impl Rollouts {
             let change = || changing.change(|releases| releases.mark_bad(bad, &reason));
             match audit {
                 Some(audit) => {
-                    audit.by_itself(changing.id().as_str(), "rollback", &details, change)
+                    audit.by_the_gateway(changing.id().as_str(), "rollback", &details, change)
                 }
                 None => change(),
             }

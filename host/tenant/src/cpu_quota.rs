@@ -7,8 +7,8 @@
 //! than a tick are charged by sampling: right on average, and without a clock in their way. An empty bucket makes the
 //! guest wait at its tick until it is filled again.
 //!
-//! A second in which anybody had to wait is a *strike*. The host counts throttled_seconds against the version, and with
-//! [`STRIKES_MAX`] of them in [`STRIKES_WITHIN`] the tenant gets no new calls.
+//! A second in which an instance had to wait is a *throttled second*. The host counts them against the version, and with
+//! [`THROTTLED_SECONDS_MAX`] of them in [`THROTTLED_WITHIN`] the tenant gets no new calls.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a tenant may use however few calls it has, per second: half a core. A single call starts an instance,
-/// compiles a regular expression, parses a long answer; none of that is worth a strike.
+/// compiles a regular expression, parses a long answer; none of that counts against it.
 const FLOOR: Duration = Duration::from_millis(500);
 
 /// How many seconds' worth the bucket holds.
@@ -25,11 +25,11 @@ const BURST_S: u32 = 1;
 /// The longest a guest waits at one tick. What it still owes then, it owes at the next.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
-/// ThrottledSeconds within [`STRIKES_WITHIN`] after which a tenant gets no new calls.
-const STRIKES_MAX: usize = 3;
+/// Throttled seconds within [`THROTTLED_WITHIN`] after which a tenant gets no new calls.
+const THROTTLED_SECONDS_MAX: usize = 3;
 
-/// How long a strike counts.
-const STRIKES_WITHIN: Duration = Duration::from_secs(30);
+/// How long a throttled second counts.
+const THROTTLED_WITHIN: Duration = Duration::from_secs(30);
 
 /// The CPU account of one tenant, shared by its instances whatever their version.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ struct Bucket {
     left_ns: i64,
     filled_at: Instant,
     throttled_seconds: VecDeque<Instant>,
-    /// ThrottledSeconds nobody was told of yet.
+    /// Throttled seconds nobody was told of yet.
     untold: usize,
 }
 
@@ -104,7 +104,7 @@ impl CpuQuota {
         bucket.filled_at = bucket.filled_at.max(now);
         bucket.left_ns = bucket.left_ns.saturating_add(filled).min(full) - nanos(spent);
         let owed = u64::try_from(-bucket.left_ns).ok().filter(|owed| *owed > 0)?;
-        bucket.strike(now);
+        bucket.note_throttled(now);
         let wait = Duration::from_nanos(owed).div_f64(rate.as_secs_f64());
         Some(wait.min(WAIT_MAX))
     }
@@ -118,24 +118,24 @@ impl CpuQuota {
     /// Whether the tenant has used too much for too long to be given another call.
     pub fn is_throttled_out(&self, now: Instant) -> bool {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket.forget_strikes(now);
-        bucket.throttled_seconds.len() >= STRIKES_MAX
+        bucket.forget_throttled(now);
+        bucket.throttled_seconds.len() >= THROTTLED_SECONDS_MAX
     }
 }
 
 impl Bucket {
-    /// Counts one strike for each second in which a guest had to wait.
-    fn strike(&mut self, now: Instant) {
+    /// Counts each second in which a guest had to wait once.
+    fn note_throttled(&mut self, now: Instant) {
         if self.throttled_seconds.back().is_some_and(|last| now < *last + Duration::from_secs(1)) {
             return;
         }
-        self.forget_strikes(now);
+        self.forget_throttled(now);
         self.throttled_seconds.push_back(now);
         self.untold += 1;
     }
 
-    fn forget_strikes(&mut self, now: Instant) {
-        while self.throttled_seconds.pop_front_if(|at| *at + STRIKES_WITHIN < now).is_some() {}
+    fn forget_throttled(&mut self, now: Instant) {
+        while self.throttled_seconds.pop_front_if(|at| *at + THROTTLED_WITHIN < now).is_some() {}
     }
 }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_that_wants_all_gets_its_share_and_a_strike_a_second() {
+    fn a_tenant_that_wants_all_gets_its_share_and_is_throttled_every_second() {
         let cpu_quota = CpuQuota::default();
         let used = run(&cpu_quota, 4, 100, 10);
         assert!(used.abs_diff(FLOOR) < Duration::from_millis(10), "{used:?}");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn three_strikes_keep_new_calls_out_until_they_are_old() {
+    fn three_throttled_seconds_keep_new_calls_out_until_they_are_old() {
         let (cpu_quota, began) = (CpuQuota::default(), Instant::now());
         let seconds = Duration::from_secs;
         for second in 0..3 {
@@ -218,6 +218,6 @@ mod tests {
             cpu_quota.charge(began + seconds(second), seconds(2), PER_CALL);
         }
         assert!(cpu_quota.is_throttled_out(began + seconds(3)));
-        assert!(!cpu_quota.is_throttled_out(began + STRIKES_WITHIN + seconds(1)));
+        assert!(!cpu_quota.is_throttled_out(began + THROTTLED_WITHIN + seconds(1)));
     }
 }

@@ -57,7 +57,7 @@ pub enum Outcome {
 /// What went wrong, where, and what to change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Finding {
-    /// The vice in one line.
+    /// The fault in one line.
     pub title: String,
     /// Where: file and line, or the point of the call.
     pub place: String,

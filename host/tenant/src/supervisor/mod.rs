@@ -1,13 +1,13 @@
 //! Who answers a call right now, and how another takes over.
 //!
-//! **One rule: whoever sits at the supervisor, every event gets exactly one answer, and no answer is given
-//! twice.** A [`InstanceSupervisor`] hands each event to the active instance and returns its actions. Around that it
+//! **One rule: whichever instance is active, every event gets exactly one answer, and no answer is
+//! given twice.** An [`InstanceSupervisor`] hands each event to the active instance and returns its actions. Around that it
 //! does two things nobody on the line notices:
 //!
-//! * **Migration.** [`InstanceSupervisor::migrate`] leaves a pending_migration. At the next event boundary the active instance
-//!   saves, the new version's instance loads, and for a few frames both get every event while only the
-//!   old one's actions count. If the new one answers in budget and with as much audio, it takes the
-//!   supervisor; anything else leaves the old one in charge.
+//! * **Migration.** [`InstanceSupervisor::migrate`] notes the version. At the next event boundary the
+//!   active instance saves, an instance of the new version (the candidate) loads, and for a few
+//!   frames both get every event while only the old one's actions count. If the candidate answers in
+//!   budget and with as much audio, it becomes the active one; otherwise the old one stays active.
 //! * **Recovery.** The supervisor keeps the last good `save` and the events since. An instance that fails is
 //!   replaced by one that loads that state, hears those events again with its actions muted, and is
 //!   asked again. The ladder ([`RecoveryStage`] in this file) says what happens if that fails, too.
@@ -38,7 +38,7 @@ pub use observer::{Observed, Observer};
 /// state of the longest filter (6 ms) and a few turns of everything else a tenant does per frame.
 const WARM_UP_FRAMES: u32 = 5;
 
-/// How long a candidate may wait for those frames, in milliseconds of the call, before it is sent away.
+/// How long a candidate may wait for those frames, in milliseconds of the call, before it is rejected.
 const WARM_UP_WITHIN: Millis = 2_000;
 
 /// Between two migrations of one call, in milliseconds. Swapping costs a call about as much as 20
@@ -95,13 +95,13 @@ pub trait InstanceFactory: Send {
     type Version: Clone + Send + Sync;
     /// What answers.
     type SupervisedInstance: SupervisedInstance;
-    /// Starts a instance. `nth` counts the instances of one call from 0, so that each has randomness of its own.
+    /// Starts an instance. `nth` counts the instances of one call from 0, so that each has randomness of its own.
     fn start(
         &self,
         version: &Self::Version,
         nth: u64,
     ) -> impl Future<Output = Result<Self::SupervisedInstance, Fault>> + Send;
-    /// Writes the version's name and settings into what a instance is told of the call.
+    /// Writes the version's name and settings into what an instance is told of the call.
     fn describe(&self, version: &Self::Version, info: &mut CallInfo);
     /// Whether two of them are one.
     fn is_same(&self, one: &Self::Version, other: &Self::Version) -> bool;
@@ -139,7 +139,7 @@ pub enum Incident<V> {
         /// How.
         fault: Fault,
     },
-    /// A new version took the supervisor.
+    /// A new version answers the call now.
     Migrated {
         /// Who answered before.
         from: V,
@@ -150,7 +150,7 @@ pub enum Incident<V> {
         /// Size of the state, in bytes.
         state_bytes: usize,
     },
-    /// A migration came to nothing; the old version is still in charge.
+    /// A migration failed; the old version goes on answering.
     MigrationFailed {
         /// Who was to take over.
         wanted: V,
@@ -470,7 +470,7 @@ impl<A: InstanceFactory> InstanceSupervisor<A> {
     async fn replace_silently(&mut self, now: Millis, fault: Fault) {
         let began = Instant::now();
         self.active = None;
-        self.send_newcomer_back();
+        self.postpone_migration();
         self.save_faults += 1;
         let version = self.version.clone();
         match self.revive(&version, self.journal.len()).await {
@@ -501,7 +501,7 @@ impl<A: InstanceFactory> InstanceSupervisor<A> {
         let began = Instant::now();
         let mut fault = first.clone();
         self.active = None;
-        self.send_newcomer_back();
+        self.postpone_migration();
         if self.is_failing_all_the_time(now) {
             self.recovery_stage.0 = self.recovery_stage.0.max(2);
         }
@@ -627,9 +627,9 @@ impl<A: InstanceFactory> InstanceSupervisor<A> {
         }
     }
 
-    /// A candidate was compared with an instance that is no more; it begins anew, from the state the one in
-    /// charge recovers to.
-    fn send_newcomer_back(&mut self) {
+    /// Makes the migration pending again, because the instance that the candidate was compared with
+    /// failed. The next candidate begins from the state to which that instance recovers.
+    fn postpone_migration(&mut self) {
         if let Some(candidate) = self.candidate.take() {
             self.pending_migration.get_or_insert(candidate.version);
         }

@@ -173,7 +173,7 @@ impl TestCall {
         self.incidents.iter().filter_map(to).collect()
     }
 
-    fn stays(&self) -> Vec<(&'static str, String)> {
+    fn failed_migrations(&self) -> Vec<(&'static str, String)> {
         let why = |incident: &Incident<Mode>| match incident {
             Incident::MigrationFailed { wanted, reason, .. } => Some((wanted.name, reason.clone())),
             _ => None,
@@ -192,7 +192,7 @@ async fn every_frame_is_answered_once_over_three_swaps_and_a_downgrade() {
         assert_eq!(call.supervisor.version().name, to);
     }
     assert_eq!(call.migrations(), ["v2", "v3", "v4", "v1"]);
-    assert_eq!(call.stays(), []);
+    assert_eq!(call.failed_migrations(), []);
 }
 
 #[tokio::test]
@@ -206,22 +206,26 @@ async fn the_old_version_answers_until_the_new_one_has_heard_enough() {
 }
 
 #[tokio::test]
-async fn a_newcomer_that_can_not_take_over_leaves_the_old_one_in_charge() {
-    let newcomers = [
+async fn a_candidate_that_can_not_take_over_leaves_the_old_one_active() {
+    let candidates = [
         (Mode { traps_in_load: true, ..good("load") }, "fails in `load`"),
         (Mode { refuses_state: true, ..good("refusal") }, "written by a stranger"),
         (Mode { traps_at_start: true, ..good("start") }, "does not start"),
         (Mode { traps_on: [3].into(), ..good("shadow") }, "beside the old one"),
         (Mode { doubles_audio: true, ..good("audio") }, "16 bytes of audio, the old one 8"),
     ];
-    for (candidate, reason) in newcomers {
+    for (candidate, reason) in candidates {
         let name = candidate.name;
         let mut call = TestCall::open(good("v1")).await;
         call.supervisor.migrate(candidate);
         call.frames(1..=40).await;
         assert_eq!(call.supervisor.version().name, "v1");
-        assert_eq!(call.stays().len(), 1, "{name}");
-        assert!(call.stays()[0].1.contains(reason), "{name}: {:?}", call.stays());
+        assert_eq!(call.failed_migrations().len(), 1, "{name}");
+        assert!(
+            call.failed_migrations()[0].1.contains(reason),
+            "{name}: {:?}",
+            call.failed_migrations()
+        );
     }
 }
 
@@ -230,7 +234,7 @@ async fn a_tenant_without_handover_stays_and_says_why() {
     let mut call = TestCall::open(Mode { has_no_handover: true, ..good("v1") }).await;
     call.supervisor.migrate(good("v2"));
     call.frames(1..=10).await;
-    assert!(call.stays()[0].1.contains("does not export `handover`"));
+    assert!(call.failed_migrations()[0].1.contains("does not export `handover`"));
     assert_eq!(call.supervisor.version().name, "v1");
 }
 
@@ -247,14 +251,14 @@ async fn migrations_are_carried_out_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_later_wish_replaces_an_earlier_one() {
+async fn a_later_migration_replaces_an_earlier_one() {
     let mut call = TestCall::open(good("v1")).await;
     call.supervisor.migrate(good("v2"));
     call.frames([1]).await;
     call.supervisor.migrate(good("v3"));
     call.frames(1..=40).await;
     assert_eq!(call.migrations(), ["v3"]);
-    assert_eq!(call.stays()[0].0, "v2");
+    assert_eq!(call.failed_migrations()[0].0, "v2");
 }
 
 #[tokio::test]
@@ -306,14 +310,14 @@ async fn without_a_version_before_the_call_is_told() {
 }
 
 #[tokio::test]
-async fn a_trap_while_a_newcomer_listens_begins_the_move_anew_and_loses_nothing() {
+async fn a_trap_during_warm_up_begins_the_migration_anew_and_loses_nothing() {
     let mut call = TestCall::open(Mode { traps_once_on: [3].into(), ..good("v1") }).await;
     call.supervisor.migrate(good("v2"));
     call.frames(1..=7).await;
     assert_eq!(call.supervisor.version().name, "v1", "it has heard only the frames since the trap");
     call.frames(8..=40).await;
     assert_eq!(call.migrations(), ["v2"]);
-    assert_eq!(call.stays(), []);
+    assert_eq!(call.failed_migrations(), []);
 }
 
 #[tokio::test]
@@ -410,6 +414,6 @@ async fn a_tenant_that_failed_in_save_does_not_migrate_and_says_why() {
     for _ in 0..40 {
         call.frame(1).await.expect("it answers without being saved");
     }
-    assert!(call.stays().iter().any(|(_, reason)| reason.contains("fails in `save`")));
+    assert!(call.failed_migrations().iter().any(|(_, reason)| reason.contains("fails in `save`")));
     assert!(!call.supervisor.is_migrating());
 }
