@@ -1,144 +1,184 @@
 //! Live calls: who is on, and what an operator may do about one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::json;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::openapi::{ContentBuilder, RefOr, ResponseBuilder, response};
+use utoipa::{IntoParams, IntoResponses, PartialSchema as _, ToSchema};
 
-use super::access::{Operator, Scope};
-use super::{Admin, Answer, Body, read};
-use crate::admin::problem::Problem;
+use super::Answer;
+use super::ask::{Asker, CallPath, Json, OfCall, OfTenant, Query};
+use super::problem::{Foreign, NotNow, Problem, Told, Unreadable};
 use crate::metrics::OPENMETRICS;
 use crate::shared::directory::CallCommand;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
+    /// Only this tenant's
     tenant: Option<String>,
 }
 
-/// The live calls this operator may see.
-pub(super) async fn calls(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Query(which): Query<Which>,
-) -> Answer {
+/// The live calls this token may see, the longest first
+#[derive(Serialize, ToSchema)]
+pub(super) struct Calls {
+    calls: Vec<LiveCall>,
+}
+
+/// A call that runs
+#[derive(Serialize, ToSchema)]
+struct LiveCall {
+    /// The carrier's id of it, for example CA..
+    call: String,
+    tenant: String,
+    /// The version that answers it now
+    version: String,
+    age_ms: u64,
+}
+
+/// The live calls this token may see, the longest first
+#[utoipa::path(
+    get, path = "/v1/calls",
+    params(Which),
+    responses(OfTenant, (status = 400, description = "The query is wrong", body = Told))
+)]
+pub(super) async fn calls(asker: Asker, Query(which): Query<Which>) -> Answer<Calls> {
     if let Some(tenant) = &which.tenant {
-        admin.deployment(&operator, tenant)?;
+        asker.deployment(tenant)?;
     }
     let wanted = |tenant: &str| which.tenant.as_deref().is_none_or(|only| only == tenant);
-    let mut calls = admin.gateway.calls.calls();
-    calls.retain(|call| operator.may_touch(&call.tenant) && wanted(&call.tenant));
+    let mut calls = asker.admin.gateway.calls.calls();
+    calls.retain(|call| asker.operator.may_touch(&call.tenant) && wanted(&call.tenant));
     calls.sort_by_key(|call| std::cmp::Reverse(call.age));
-    let calls: Vec<_> = (calls.into_iter())
-        .map(|call| {
-            json!({
-                "call": call.call_sid,
-                "tenant": call.tenant,
-                "version": call.version,
-                "age_ms": u64::try_from(call.age.as_millis()).unwrap_or(u64::MAX),
-            })
-        })
-        .collect();
-    Ok(Json(json!({ "calls": calls })))
+    let calls = calls.into_iter().map(|call| LiveCall {
+        call: call.call_sid,
+        tenant: call.tenant,
+        version: call.version,
+        age_ms: u64::try_from(call.age.as_millis()).unwrap_or(u64::MAX),
+    });
+    Ok(Json(Calls { calls: calls.collect() }))
 }
 
-/// Ends a call.
-pub(super) async fn hang_up(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(call): Path<String>,
-) -> Answer {
-    let tenant = tenant_of(&admin, &operator, &call)?;
-    let gateway = Arc::clone(&admin.gateway);
-    let details = json!({ "call": call });
-    admin
-        .audited(&operator, &tenant, "hang-up", details, async move {
-            commanded(gateway.calls.command(&call, CallCommand::HangUp), &call)?;
-            Ok(json!({ "call": call, "ordered": "hang-up" }))
-        })
-        .await
+/// What a call was told to do
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ordered {
+    call: String,
+    ordered: Order,
 }
 
-/// Hands a JSON text to a call's tenant, as the event `command`.
-pub(super) async fn command(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(call): Path<String>,
-    body: Body,
-) -> Answer {
-    let command: serde_json::Value = read(body)?;
-    let tenant = tenant_of(&admin, &operator, &call)?;
-    let gateway = Arc::clone(&admin.gateway);
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Order {
+    HangUp,
+    Command,
+}
+
+/// Ends a call
+#[utoipa::path(
+    post,
+    path = "/v1/calls/{call}/hang-up",
+    operation_id = "hang-up",
+    params(CallPath),
+    responses(OfCall, NotNow)
+)]
+pub(super) async fn hang_up(of: OfCall) -> Answer<Ordered> {
+    let (gateway, call) = (of.gateway(), of.call.clone());
+    let work = async move {
+        commanded(gateway.calls.command(&call, CallCommand::HangUp), &call)?;
+        Ok(Ordered { call, ordered: Order::HangUp })
+    };
+    of.audited("hang-up", json!({ "call": of.call }), work).await
+}
+
+/// Hands a JSON value to the call's tenant, as the event `command`
+#[utoipa::path(
+    post,
+    path = "/v1/calls/{call}/command",
+    params(CallPath),
+    responses(OfCall, Unreadable, NotNow)
+)]
+pub(super) async fn command(of: OfCall, Json(command): Json<Value>) -> Answer<Ordered> {
+    let (gateway, call) = (of.gateway(), of.call.clone());
     // Not the command itself: it may hold a caller's words, which stay out of logs.
     let details = json!({ "call": call });
-    admin
-        .audited(&operator, &tenant, "command", details, async move {
-            commanded(
-                gateway.calls.command(&call, CallCommand::Command(command.to_string())),
-                &call,
-            )?;
-            Ok(json!({ "call": call, "ordered": "command" }))
-        })
-        .await
+    let work = async move {
+        let command = CallCommand::Command(command.to_string());
+        commanded(gateway.calls.command(&call, command), &call)?;
+        Ok(Ordered { call, ordered: Order::Command })
+    };
+    of.audited("command", details, work).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Drain {
+pub(super) struct Drain {
+    /// In seconds, at most a day; `CORDBOARD_DRAIN_DEADLINE` where it is left out
     deadline_s: Option<u64>,
 }
 
-/// All figures, for whoever looks after all tenants.
-pub(super) async fn metrics(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-) -> Result<Response, Problem> {
-    if operator.scope != Scope::All {
-        let message = "the metrics are about all tenants, and this token is for one of them";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-tenant", message));
+/// Figures in the OpenMetrics text format.
+pub(super) struct Figures(String);
+
+impl IntoResponse for Figures {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, OPENMETRICS)], self.0).into_response()
     }
-    let text = admin.gateway.metrics_text();
-    Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response())
 }
 
-/// Refuses new calls from now on, and ends running ones at the deadline.
-pub(super) async fn drain(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    body: Body,
-) -> Answer {
-    let Drain { deadline_s } = read(body)?;
-    if operator.scope != Scope::All {
-        let message = "draining ends the calls of all tenants, and this token is for one of them";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-tenant", message));
+impl IntoResponses for Figures {
+    fn responses() -> BTreeMap<String, RefOr<response::Response>> {
+        let content = ContentBuilder::new().schema(Some(String::schema())).build();
+        let figures = ResponseBuilder::new().description("Done");
+        let figures = figures.content("application/openmetrics-text", content);
+        BTreeMap::from([("200".to_owned(), figures.build().into())])
     }
-    let usual = admin.gateway.config.calls.drain_deadline;
+}
+
+/// All figures, for a token that is for all tenants
+#[utoipa::path(get, path = "/metrics", responses(Foreign))]
+pub(super) async fn metrics(asker: Asker) -> Result<Figures, Problem> {
+    asker.for_all_tenants("the metrics are about all tenants")?;
+    Ok(Figures(asker.admin.gateway.metrics_text()))
+}
+
+/// A gateway that takes no new calls
+#[derive(Serialize, ToSchema)]
+pub(super) struct Draining {
+    /// Always true
+    draining: bool,
+    /// How many run
+    calls: usize,
+    /// When those that still run are ended
+    deadline_s: u64,
+}
+
+/// Refuses new calls from now on, and ends the running ones at the deadline
+#[utoipa::path(post, path = "/v1/drain", responses(Unreadable, Foreign))]
+pub(super) async fn drain(
+    asker: Asker,
+    Json(Drain { deadline_s }): Json<Drain>,
+) -> Answer<Draining> {
+    asker.for_all_tenants("draining ends the calls of all tenants")?;
+    let gateway = Arc::clone(&asker.admin.gateway);
+    let usual = gateway.config.calls.drain_deadline;
     let deadline = deadline_s.map_or(usual, Duration::from_secs).min(DRAIN_MAX);
-    let gateway = Arc::clone(&admin.gateway);
-    let details = json!({ "deadline_s": deadline.as_secs() });
-    admin
-        .audited(&operator, "*", "drain", details, async move {
-            let calls = gateway.calls.len();
-            tokio::spawn(async move { gateway.drain(deadline).await });
-            Ok(json!({ "draining": true, "calls": calls, "deadline_s": deadline.as_secs() }))
-        })
-        .await
+    let deadline_s = deadline.as_secs();
+    let work = async move {
+        let calls = gateway.calls.len();
+        tokio::spawn(async move { gateway.drain(deadline).await });
+        Ok(Draining { draining: true, calls, deadline_s })
+    };
+    asker.audited("*", "drain", json!({ "deadline_s": deadline_s }), work).await
 }
 
 /// A day: longer than any call.
 const DRAIN_MAX: Duration = Duration::from_secs(86_400);
-
-/// A foreign call is as unknown as none at all.
-fn tenant_of(admin: &Admin, operator: &Operator, call: &str) -> Result<String, Problem> {
-    let tenant = admin.gateway.calls.tenant_of(call).filter(|tenant| operator.may_touch(tenant));
-    tenant.ok_or_else(|| Problem::no_call(call))
-}
 
 fn commanded(taken: bool, call: &str) -> Result<(), Problem> {
     if taken {

@@ -4,58 +4,53 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::{Extension, Json};
 use cordboard_tenant::version_store::limits::COMPONENT_BYTES_MAX;
-use cordboard_tenant::version_store::{
-    Candidate, Changed, Entry, Force, Part, Policy, Refused, ReleaseState, Share, Staged,
-    VersionName,
-};
+use cordboard_tenant::version_store::{self, Changed, Force, Refused, ReleaseState, Share, Staged};
 use cordboard_tenant::{Deployment, Digest, rehearse};
 use futures_util::StreamExt as _;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
-use super::access::Operator;
-use super::problem::Problem;
-use super::{Admin, Answer, Body, blocking, read, too_large};
+use super::answers::{
+    Deployed, Migrated, Migration, Part, Pauses, Policy, Stayed, Switched, Tenant, Tenants,
+    VersionName, Versions,
+};
+use super::ask::{Asker, Json, OfTenant, Query, TenantPath, too_large};
+use super::problem::{NotNow, Problem, Told, Unreadable};
+use super::{Answer, blocking};
 use crate::gateway::Gateway;
-use crate::shared::directory::Migration;
+use crate::shared::directory;
 
-/// The tenants this operator may see.
-pub(super) async fn tenants(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-) -> Answer {
-    let deployments = admin
-        .gateway
-        .tenants
-        .deployments()
-        .filter(|deployment| operator.may_touch(deployment.id().as_str()));
-    let tenants: Vec<Value> = deployments.map(|deployment| summary(deployment)).collect();
-    Ok(Json(json!({ "tenants": tenants })))
+/// The tenants this token may see
+#[utoipa::path(get, path = "/v1/tenants")]
+pub(super) async fn tenants(asker: Asker) -> Answer<Tenants> {
+    let deployments = asker.admin.gateway.tenants.deployments();
+    let tenants = deployments
+        .filter(|deployment| asker.operator.may_touch(deployment.id().as_str()))
+        .map(|deployment| Tenant::of(deployment));
+    Ok(Json(Tenants { tenants: tenants.collect() }))
 }
 
-/// A tenant's versions. The store is read again first, so this is also how a repair by hand is taken up.
-pub(super) async fn versions(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(tenant): Path<String>,
-) -> Answer {
-    let deployment = admin.deployment(&operator, &tenant)?;
-    let fresh = Arc::clone(&deployment);
+/// A tenant's versions, read afresh from its releases.toml
+///
+/// So this is also how a repair by hand is taken up.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/versions",
+    params(TenantPath),
+    responses(OfTenant, NotNow)
+)]
+pub(super) async fn versions(of: OfTenant) -> Answer<Versions> {
+    let fresh = Arc::clone(&of.deployment);
     let releases = blocking(move || fresh.reread()).await??;
-    let versions: Vec<Value> =
-        releases.entries().iter().map(|entry| shown(entry, &releases)).collect();
-    let mut answer = summary(&deployment);
-    answer["versions"] = versions.into();
-    Ok(Json(answer))
+    Ok(Json(Versions::of(&of.deployment, &releases)))
 }
 
 /// What is to happen with an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Default, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Then {
     /// It stands in the store.
@@ -69,30 +64,49 @@ enum Then {
     Shadow,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct DeployQuery {
+    /// What happens with it
     #[serde(default)]
+    #[param(inline)]
     then: Then,
+    /// The share of new calls: of a canary 1 to 99, of a shadow 1 to 100 (all where it is left out)
+    #[param(minimum = 1, maximum = 100)]
     percent: Option<u8>,
-    running: Option<String>,
+    /// What running calls do this time; the tenant's policy decides where this is left out
+    #[param(inline)]
+    running: Option<Policy>,
+    /// Take it even if it was rolled back before
     #[serde(default)]
     force: bool,
+    /// Kept with the version
     #[serde(default)]
+    #[param(max_length = 1000)]
     note: String,
 }
 
-/// Takes a component, vets and compiles it, rehearses a call with it, and puts it in the store; then it is
-/// active, a canary, or waits.
+/// Vets, compiles and rehearses a component and stores it
+///
+/// Then it is active, a canary or a shadow, or waits.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/deploy",
+    params(TenantPath, DeployQuery), request_body(content_type = "application/wasm", description = "The component"),
+    responses(
+        OfTenant, Unreadable, NotNow,
+        (status = 408, description = "The upload took too long", body = Told),
+        (status = 422, description = "No tenant's component, or one that fails its rehearsal; the \
+            message says what to change", body = Told),
+        (status = 429, description = "Too many uploads wait for the compiler", body = Told),
+        (status = 503, description = "The compiler has no time for it now", body = Told),
+    )
+)]
 pub(super) async fn deploy(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(tenant): Path<String>,
-    query: Result<Query<DeployQuery>, QueryRejection>,
+    of: OfTenant,
+    Query(query): Query<DeployQuery>,
     request: Request,
-) -> Answer {
-    let deployment = admin.deployment(&operator, &tenant)?;
-    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+) -> Answer<Deployed> {
     let share = match (query.then, query.percent) {
         (Then::Canary, Some(percent)) => Some(share(percent)?),
         (Then::Shadow, percent) => Some(shadows_share(percent.unwrap_or(100))?),
@@ -105,40 +119,32 @@ pub(super) async fn deploy(
             return Err(Problem::bad_request(message));
         }
     };
-    let running = running(query.running.as_deref())?;
-    if running.is_some() && query.then != Then::Activate {
+    if query.running.is_some() && query.then != Then::Activate {
         let message = "`running` goes with `then=activate`: nobody moves to what is not active";
         return Err(Problem::bad_request(message));
     }
-    let permit = admin.uploads.permit(&tenant).await?;
+    let permit = of.asker.admin.uploads.permit(of.deployment.id().as_str()).await?;
     // Read only now, so that waiting uploads wait outside of this process's memory.
     let component = tokio::time::timeout(UPLOAD_WITHIN, uploaded(request))
         .await
         .map_err(|_| too_slow(&format!("took longer than {UPLOAD_WITHIN:?}")))??;
 
     let details = json!({
-        "bytes": component.len(), "then": format!("{:?}", query.then).to_lowercase(),
+        "bytes": component.len(), "then": query.then,
         "percent": query.percent, "running": query.running, "force": query.force, "note": query.note,
         "component_sha256": Digest::of(&component).to_string(),
     });
-    let (gateway, by) = (Arc::clone(&admin.gateway), operator.who.clone());
+    let (gateway, by) = (of.gateway(), of.asker.operator.who.clone());
+    let deployment = Arc::clone(&of.deployment);
     let force = if query.force { Force::Yes } else { Force::No };
     let work = async move {
         // Kept to the end, even if the one who asked hangs up: until then the component is in
         // memory.
         let _permit = permit;
         let began = Instant::now();
-        let deployed = Deployed::store(&deployment, component, by, query.note).await?;
-        let Deployed { staged, has_handover, compiled_in, rehearsed } = deployed;
-        let name = staged.name();
-        let mut answer = json!({
-            "tenant": deployment.id().as_str(),
-            "version": name.to_string(),
-            "new": matches!(staged, Staged::New(_)),
-            "has_handover": has_handover,
-            "compiled_in_ms": millis(compiled_in),
-            "rehearsed_in_ms": millis(rehearsed),
-        });
+        let stored = Stored::new(&deployment, component, by, query.note).await?;
+        let name = stored.staged.name();
+        let (mut live_in_ms, mut migration) = (None, None);
         match (query.then, share) {
             (Then::Stage, _) => {}
             (Then::Canary, Some(share)) => {
@@ -151,17 +157,26 @@ pub(super) async fn deploy(
             (Then::Activate | Then::Canary | Then::Shadow, _) => {
                 let changed =
                     change(&deployment, move |releases| releases.activate(name, force)).await?;
-                answer["live_in_ms"] = millis(began.elapsed()).into();
+                live_in_ms = Some(millis(began.elapsed()));
                 gateway.rollouts.reset_health(deployment.id().as_str(), name);
-                if migrates(running, &changed) {
-                    answer["migration"] = migrate_all(&gateway, &deployment, None).await?;
+                if migrates(query.running, &changed) {
+                    migration = Some(migrate_all(&gateway, &deployment, None).await);
                 }
             }
         }
-        answer["part"] = part(&deployment.status().releases, name);
-        Ok(answer)
+        Ok(Deployed {
+            tenant: deployment.id().as_str().to_owned(),
+            version: VersionName(name),
+            new: matches!(stored.staged, Staged::New(_)),
+            part: Part::of(name, &deployment.status().releases),
+            has_handover: stored.has_handover,
+            compiled_in_ms: millis(stored.compiled_in),
+            rehearsed_in_ms: millis(stored.rehearsed),
+            live_in_ms,
+            migration,
+        })
     };
-    admin.audited(&operator, &tenant, "deploy", details, work).await
+    of.audited("deploy", details, work).await
 }
 
 /// For a whole component to arrive. Its tenant has no other upload meanwhile, and all tenants
@@ -194,15 +209,15 @@ fn too_slow(what_it_did: &str) -> Problem {
 }
 
 /// What came of putting a component in the store.
-struct Deployed {
+struct Stored {
     staged: Staged,
     has_handover: bool,
     compiled_in: Duration,
     rehearsed: Duration,
 }
 
-impl Deployed {
-    async fn store(
+impl Stored {
+    async fn new(
         deployment: &Arc<Deployment>,
         component: Bytes,
         by: String,
@@ -220,205 +235,217 @@ impl Deployed {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Activate {
-    version: String,
+pub(super) struct Activate {
+    version: VersionName,
+    /// Take it even if it was rolled back before
     #[serde(default)]
     force: bool,
-    running: Option<String>,
+    /// What running calls do this time; the tenant's policy decides where this is left out
+    running: Option<Policy>,
 }
 
-/// Gives a version in the store all new calls.
+/// Gives a version in the store all new calls
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/activate",
+    params(TenantPath),
+    responses(OfTenant, Unreadable, NotNow)
+)]
 pub(super) async fn activate(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(tenant): Path<String>,
-    body: Body,
-) -> Answer {
-    let deployment = admin.deployment(&operator, &tenant)?;
-    let Activate { version, force, running: then } = read(body)?;
-    let (name, then) = (named(&version)?, running(then.as_deref())?);
-    let details =
-        json!({ "version": version, "force": force, "running": then.map(|it| it.to_string()) });
+    of: OfTenant,
+    Json(Activate { version, force, running }): Json<Activate>,
+) -> Answer<Switched> {
+    let details = json!({ "version": version, "force": force, "running": running });
     let force = if force { Force::Yes } else { Force::No };
-    let gateway = Arc::clone(&admin.gateway);
-    let work = switch(gateway, deployment, then, move |releases| releases.activate(name, force));
-    admin.audited(&operator, &tenant, "activate", details, work).await
+    let rule = move |releases: &ReleaseState| releases.activate(version.0, force);
+    of.audited("activate", details, switch(&of, running, rule)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Canary {
-    version: String,
+pub(super) struct Canary {
+    version: VersionName,
+    #[schema(minimum = 1, maximum = 99)]
     percent: u8,
+    /// Take it even if it was rolled back before
     #[serde(default)]
     force: bool,
 }
 
-/// Gives a version in the store a share of the new calls.
+/// Gives a version in the store a share of the new calls
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/canary",
+    params(TenantPath),
+    responses(OfTenant, Unreadable, NotNow)
+)]
 pub(super) async fn canary(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(tenant): Path<String>,
-    body: Body,
-) -> Answer {
-    let deployment = admin.deployment(&operator, &tenant)?;
-    let Canary { version, percent, force } = read(body)?;
-    let (name, share) = (named(&version)?, share(percent)?);
+    of: OfTenant,
+    Json(Canary { version, percent, force }): Json<Canary>,
+) -> Answer<Tenant> {
+    let (name, share) = (version.0, share(percent)?);
     let details = json!({ "version": version, "percent": percent, "force": force });
     let force = if force { Force::Yes } else { Force::No };
-    let gateway = Arc::clone(&admin.gateway);
+    let (gateway, deployment) = (of.gateway(), Arc::clone(&of.deployment));
     let work = async move {
         change(&deployment, move |releases| releases.candidate(name, share, force)).await?;
         gateway.rollouts.reset_health(deployment.id().as_str(), name);
-        Ok(summary(&deployment))
+        Ok(Tenant::of(&deployment))
     };
-    admin.audited(&operator, &tenant, "canary", details, work).await
+    of.audited("canary", details, work).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Promote {
-    running: Option<String>,
+pub(super) struct Promote {
+    /// What running calls do this time; the tenant's policy decides where this is left out
+    running: Option<Policy>,
 }
 
-/// Gives the canary all new calls.
+/// Gives the canary all new calls
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/promote",
+    params(TenantPath),
+    responses(OfTenant, Unreadable, NotNow)
+)]
 pub(super) async fn promote(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(tenant): Path<String>,
-    body: Body,
-) -> Answer {
-    let deployment = admin.deployment(&operator, &tenant)?;
-    let Promote { running: then } = read(body)?;
-    let then = running(then.as_deref())?;
-    let work = switch(Arc::clone(&admin.gateway), deployment, then, ReleaseState::promote);
-    admin.audited(&operator, &tenant, "promote", json!({}), work).await
+    of: OfTenant,
+    Json(Promote { running }): Json<Promote>,
+) -> Answer<Switched> {
+    of.audited("promote", json!({}), switch(&of, running, ReleaseState::promote)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Rollback {
-    /// Refused when the latest step is another version's.
-    version: Option<String>,
+pub(super) struct Rollback {
+    /// The version to take back; refused when the latest step is another's
+    version: Option<VersionName>,
+    /// Kept with the version that is taken back
+    #[schema(max_length = 1000)]
     reason: Option<String>,
-    running: Option<String>,
+    /// What running calls do; they move where this is left out
+    running: Option<Policy>,
 }
 
-/// Takes the latest step back: the canary, or the active version. Calls that run on what was taken back
-/// move with it unless they are to stay.
+/// Takes the latest step back, the canary or the active version, and marks its version
+///
+/// Calls that run on what is taken back move with it unless they are pinned.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/rollback",
+    params(TenantPath),
+    responses(OfTenant, Unreadable, NotNow)
+)]
 pub(super) async fn rollback(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(tenant): Path<String>,
-    body: Body,
-) -> Answer {
-    let deployment = admin.deployment(&operator, &tenant)?;
-    let Rollback { version, reason, running: then } = read(body)?;
-    let expected = version.as_deref().map(named).transpose()?;
-    let then = running(then.as_deref())?.or(Some(Policy::Migrate));
-    let reason = reason.unwrap_or_else(|| format!("by {}", operator.who));
+    of: OfTenant,
+    Json(Rollback { version, reason, running }): Json<Rollback>,
+) -> Answer<Switched> {
+    let reason = reason.unwrap_or_else(|| format!("by {}", of.asker.operator.who));
     let details = json!({ "version": version, "reason": reason });
-    let gateway = Arc::clone(&admin.gateway);
+    let (gateway, deployment) = (of.gateway(), Arc::clone(&of.deployment));
     let work = async move {
-        let changed = change(&deployment, move |releases| match expected {
-            Some(version) => releases.rollback_of(version, &reason),
+        let changed = change(&deployment, move |releases| match version {
+            Some(version) => releases.rollback_of(version.0, &reason),
             None => releases.rollback(&reason),
         });
         let changed = changed.await?;
-        let mut answer = summary(&deployment);
-        answer["before"] = named_or_null(changed.before.active());
-        if migrates(then, &changed) {
+        let tenant = Tenant::of(&deployment);
+        let mut migration = None;
+        if migrates(running.or(Some(Policy::Migrate)), &changed) {
             let taken_back = changed.before.latest_step();
-            answer["migration"] = migrate_all(&gateway, &deployment, taken_back).await?;
+            migration = Some(migrate_all(&gateway, &deployment, taken_back).await);
         }
-        Ok(answer)
+        Ok(Switched { tenant, before: changed.before.active().map(VersionName), migration })
     };
-    admin.audited(&operator, &tenant, "rollback", details, work).await
+    of.audited("rollback", details, work).await
 }
 
-/// Moves the tenant's running calls to the version that a new call would get.
-pub(super) async fn migrate(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(tenant): Path<String>,
-) -> Answer {
-    let deployment = admin.deployment(&operator, &tenant)?;
-    let gateway = Arc::clone(&admin.gateway);
+/// Moves the tenant's running calls to the version that a new call would get
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/migrate",
+    params(TenantPath),
+    responses(OfTenant)
+)]
+pub(super) async fn migrate(of: OfTenant) -> Answer<Migrated> {
+    let (gateway, deployment) = (of.gateway(), Arc::clone(&of.deployment));
     let work = async move {
-        let mut answer = summary(&deployment);
-        answer["migration"] = migrate_all(&gateway, &deployment, None).await?;
-        Ok(answer)
+        let tenant = Tenant::of(&deployment);
+        Ok(Migrated { tenant, migration: migrate_all(&gateway, &deployment, None).await })
     };
-    admin.audited(&operator, &tenant, "migrate", json!({}), work).await
+    of.audited("migrate", json!({}), work).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SetPolicy {
-    policy: String,
+pub(super) struct SetPolicy {
+    policy: Policy,
 }
 
-/// Decides what running calls do at the next activation.
+/// Decides what running calls do at the next activation
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/policy",
+    params(TenantPath),
+    responses(OfTenant, Unreadable, NotNow)
+)]
 pub(super) async fn policy(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(tenant): Path<String>,
-    body: Body,
-) -> Answer {
-    let deployment = admin.deployment(&operator, &tenant)?;
-    let SetPolicy { policy } = read(body)?;
-    let wanted: Policy = parsed(&policy)?;
-    let details = json!({ "policy": policy });
+    of: OfTenant,
+    Json(SetPolicy { policy }): Json<SetPolicy>,
+) -> Answer<Tenant> {
+    let deployment = Arc::clone(&of.deployment);
     let work = async move {
-        change(&deployment, move |releases| Ok(releases.set_policy(wanted))).await?;
-        Ok(summary(&deployment))
+        change(&deployment, move |releases| Ok(releases.set_policy(policy.into()))).await?;
+        Ok(Tenant::of(&deployment))
     };
-    admin.audited(&operator, &tenant, "policy", details, work).await
+    of.audited("policy", json!({ "policy": policy }), work).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Retire {
-    version: String,
+pub(super) struct Retire {
+    version: VersionName,
 }
 
-/// Takes a version off the store.
-pub(super) async fn retire(
-    State(admin): State<Arc<Admin>>,
-    Extension(operator): Extension<Operator>,
-    Path(tenant): Path<String>,
-    body: Body,
-) -> Answer {
-    let deployment = admin.deployment(&operator, &tenant)?;
-    let Retire { version } = read(body)?;
-    let name = named(&version)?;
+/// Removes a version from the store
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/retire",
+    params(TenantPath),
+    responses(OfTenant, Unreadable, NotNow)
+)]
+pub(super) async fn retire(of: OfTenant, Json(Retire { version }): Json<Retire>) -> Answer<Tenant> {
+    let deployment = Arc::clone(&of.deployment);
     let work = async move {
-        change(&deployment, move |releases| releases.retire(name)).await?;
-        Ok(summary(&deployment))
+        change(&deployment, move |releases| releases.retire(version.0)).await?;
+        Ok(Tenant::of(&deployment))
     };
-    admin.audited(&operator, &tenant, "retire", json!({ "version": version }), work).await
+    of.audited("retire", json!({ "version": version }), work).await
 }
 
 /// Changes which version is active, and moves the running calls if they are to move.
-async fn switch(
-    gateway: Arc<Gateway>,
-    deployment: Arc<Deployment>,
-    then: Option<Policy>,
+fn switch(
+    of: &OfTenant,
+    running: Option<Policy>,
     rule: impl Fn(&ReleaseState) -> Result<ReleaseState, Refused> + Send + 'static,
-) -> Result<Value, Problem> {
-    let changed = change(&deployment, rule).await?;
-    // Whoever activates a version knows what it did before.
-    if let Some(active) = changed.after.active() {
-        gateway.rollouts.reset_health(deployment.id().as_str(), active);
+) -> impl Future<Output = Result<Switched, Problem>> + Send + 'static {
+    let (gateway, deployment) = (of.gateway(), Arc::clone(&of.deployment));
+    async move {
+        let changed = change(&deployment, rule).await?;
+        // Whoever activates a version knows what it did before.
+        if let Some(active) = changed.after.active() {
+            gateway.rollouts.reset_health(deployment.id().as_str(), active);
+        }
+        let tenant = Tenant::of(&deployment);
+        let mut migration = None;
+        if migrates(running, &changed) {
+            migration = Some(migrate_all(&gateway, &deployment, None).await);
+        }
+        Ok(Switched { tenant, before: changed.before.active().map(VersionName), migration })
     }
-    let mut answer = summary(&deployment);
-    answer["before"] = named_or_null(changed.before.active());
-    if migrates(then, &changed) {
-        answer["migration"] = migrate_all(&gateway, &deployment, None).await?;
-    }
-    Ok(answer)
 }
 
 pub(super) async fn change(
@@ -431,7 +458,7 @@ pub(super) async fn change(
 
 /// What was asked for this time, else what the tenant's policy says.
 fn migrates(asked: Option<Policy>, changed: &Changed) -> bool {
-    asked.unwrap_or(changed.after.policy()) == Policy::Migrate
+    asked.unwrap_or(changed.after.policy().into()) == Policy::Migrate
 }
 
 /// Moves every running call of a deployment to the active version, and says what came of it.
@@ -439,8 +466,8 @@ fn migrates(asked: Option<Policy>, changed: &Changed) -> bool {
 pub(super) async fn migrate_all(
     gateway: &Arc<Gateway>,
     deployment: &Deployment,
-    from: Option<VersionName>,
-) -> Result<Value, Problem> {
+    from: Option<version_store::VersionName>,
+) -> Migration {
     let (to, began) = (deployment.active(), Instant::now());
     let from = from.map(|from| from.to_string());
     let outcomes = gateway.rollouts.migrate(deployment, from.as_deref()).await;
@@ -448,9 +475,9 @@ pub(super) async fn migrate_all(
     let (mut pauses, mut stayed, mut ended) = (Vec::new(), Vec::new(), 0_usize);
     for (call, outcome) in outcomes {
         match outcome {
-            Migration::Moved { pause } => pauses.push(pause),
-            Migration::Failed { reason } => stayed.push(json!({ "call": call, "reason": reason })),
-            Migration::Ended => ended += 1,
+            directory::Migration::Moved { pause } => pauses.push(pause),
+            directory::Migration::Failed { reason } => stayed.push(Stayed { call, reason }),
+            directory::Migration::Ended => ended += 1,
         }
     }
     pauses.sort_unstable();
@@ -458,56 +485,14 @@ pub(super) async fn migrate_all(
         let at = pauses.len().checked_sub(1)? * percent / 100;
         u64::try_from(pauses[at].as_micros()).ok()
     };
-    Ok(json!({
-        "to": to.name,
-        "moved": pauses.len(),
-        "ended": ended,
-        "took_ms": millis(took),
-        "pause_us": { "p50": pause_us(50), "p99": pause_us(99), "max": pause_us(100) },
-        "stayed": stayed,
-    }))
-}
-
-pub(super) fn summary(deployment: &Deployment) -> Value {
-    let status = deployment.status();
-    let releases = &status.releases;
-    let trial = |trial: Candidate| json!({ "version": trial.version.to_string(), "percent": trial.share.as_percent() });
-    let (canary, shadow) = (releases.on_trial().map(trial), releases.shadow().map(trial));
-    json!({
-        "tenant": deployment.id().as_str(),
-        "active": status.active,
-        "previous": named_or_null(releases.previous()),
-        "canary": canary,
-        "shadow": shadow,
-        "policy": releases.policy().to_string(),
-        "versions": releases.entries().len(),
-        "calls": deployment.live_calls(),
-    })
-}
-
-fn shown(entry: &Entry, releases: &ReleaseState) -> Value {
-    json!({
-        "version": entry.name.to_string(),
-        "part": part(releases, entry.name),
-        "component_sha256": entry.component.to_string(),
-        "settings_sha256": entry.settings.to_string(),
-        "when": entry.when.to_string(),
-        "by": entry.by,
-        "note": entry.note,
-        "rolled_back": entry.rolled_back,
-    })
-}
-
-fn part(releases: &ReleaseState, version: VersionName) -> Value {
-    releases.part_of(version).map_or(Value::Null, |part: Part| part.to_string().into())
-}
-
-fn named_or_null(version: Option<VersionName>) -> Value {
-    version.map_or(Value::Null, |version| version.to_string().into())
-}
-
-pub(super) fn named(version: &str) -> Result<VersionName, Problem> {
-    parsed(version)
+    Migration {
+        to: to.name.clone(),
+        moved: pauses.len(),
+        ended,
+        took_ms: millis(took),
+        pause_us: Pauses { p50: pause_us(50), p99: pause_us(99), max: pause_us(100) },
+        stayed,
+    }
 }
 
 fn share(percent: u8) -> Result<Share, Problem> {
@@ -516,14 +501,6 @@ fn share(percent: u8) -> Result<Share, Problem> {
 
 pub(super) fn shadows_share(percent: u8) -> Result<Share, Problem> {
     Share::of_shadow(percent).map_err(|error| Problem::bad_request(error.to_string()))
-}
-
-fn running(text: Option<&str>) -> Result<Option<Policy>, Problem> {
-    text.map(parsed).transpose()
-}
-
-fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|error| Problem::bad_request(format!("{text:?}: {error}")))
 }
 
 fn millis(duration: Duration) -> u64 {

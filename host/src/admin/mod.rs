@@ -2,12 +2,15 @@
 //!
 //! **One rule: what was asked is written down before it is done, done whole or not at all, and answered with
 //! what came of it.** The words are those of the command line (`crate::cli::operator`), and
-//! `openapi.json`, served at `/openapi.json`, describes them.
+//! the document at `/openapi.json` describes them. It is made of the handlers' own types.
 //!
-//! [`access`] knows who asks, [`deploy`] changes versions, [`calls`] looks after live calls, [`audit`] writes
-//! down, [`problem`] refuses in sentences, [`watch`] deploys what changes on disk.
+//! [`access`] knows who may ask, [`ask`] reads what they ask, [`deploy`] changes versions, [`shadow`] has them
+//! compared, [`calls`] looks after live calls, [`answers`] tells of tenants, [`problem`] refuses in sentences,
+//! [`watch`] deploys what changes on disk.
 
 mod access;
+mod answers;
+mod ask;
 mod calls;
 mod deploy;
 mod problem;
@@ -20,18 +23,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use cordboard_tenant::Deployment;
-use serde::de::DeserializeOwned;
+use axum::response::Response;
+use axum::routing::get;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, OpenApi, RefOr, Required};
+use utoipa::{Modify, OpenApi as _};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::audit::Audit;
 use crate::config::AdminToken;
@@ -39,6 +45,7 @@ use crate::gateway::Gateway;
 use crate::net::listen::Connection;
 use crate::renewable::Renewable;
 use access::{Operator, Tokens};
+use ask::Json;
 use problem::Problem;
 pub(crate) use watch::Folders;
 pub use watch::watch;
@@ -95,7 +102,7 @@ impl Uploads {
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// An answer, or why there is none.
-type Answer = Result<Json<Value>, Problem>;
+type Answer<T> = Result<Json<T>, Problem>;
 
 impl Admin {
     /// Puts the admin API of a gateway together; no port is open yet.
@@ -119,25 +126,13 @@ impl Admin {
 
     /// All routes.
     pub fn router(self: Arc<Self>) -> Router {
-        Router::new()
-            .route("/v1/tenants", get(deploy::tenants))
-            .route("/v1/tenants/{tenant}/versions", get(deploy::versions))
-            .route("/v1/tenants/{tenant}/activate", post(deploy::activate))
-            .route("/v1/tenants/{tenant}/canary", post(deploy::canary))
-            .route("/v1/tenants/{tenant}/shadow", get(shadow::findings).post(shadow::cast))
-            .route("/v1/tenants/{tenant}/promote", post(deploy::promote))
-            .route("/v1/tenants/{tenant}/rollback", post(deploy::rollback))
-            .route("/v1/tenants/{tenant}/migrate", post(deploy::migrate))
-            .route("/v1/tenants/{tenant}/policy", post(deploy::policy))
-            .route("/v1/tenants/{tenant}/retire", post(deploy::retire))
-            .route("/v1/calls", get(calls::calls))
-            .route("/v1/calls/{call}/hang-up", post(calls::hang_up))
-            .route("/v1/calls/{call}/command", post(calls::command))
-            .route("/v1/drain", post(calls::drain))
-            .route("/metrics", get(calls::metrics))
-            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-            // It bounds its body itself.
-            .route("/v1/tenants/{tenant}/deploy", post(deploy::deploy))
+        let (router, document) = described().split_for_parts();
+        let document = document.to_json().expect("a document of strings and numbers is JSON");
+        let served = move || {
+            let document = document.clone();
+            async move { ([(header::CONTENT_TYPE, "application/json")], document) }
+        };
+        router
             .fallback(|| async {
                 Problem::new(
                     StatusCode::NOT_FOUND,
@@ -150,30 +145,20 @@ impl Admin {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message)
             })
             .layer(middleware::from_fn_with_state(Arc::clone(&self), authenticate))
-            .route("/openapi.json", get(openapi))
+            .route("/openapi.json", get(served))
             .with_state(self)
-    }
-
-    /// The deployment of a tenant that this operator may touch. A foreign tenant is refused before it is looked
-    /// for, so that nobody learns which ones there are.
-    fn deployment(&self, operator: &Operator, tenant: &str) -> Result<Arc<Deployment>, Problem> {
-        if !operator.may_touch(tenant) {
-            let message = format!("this token is not for tenant `{tenant}`");
-            return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-tenant", message));
-        }
-        self.gateway.tenants.deployment(tenant).cloned().ok_or_else(|| Problem::no_tenant(tenant))
     }
 
     /// Writes down what is asked, has it done to its end even if the one who asked hangs up, and writes
     /// down what came of it.
-    async fn audited(
+    async fn audited<T: Serialize + Send + 'static>(
         &self,
         operator: &Operator,
         tenant: &str,
         what: &'static str,
         details: Value,
-        work: impl Future<Output = Result<Value, Problem>> + Send + 'static,
-    ) -> Answer {
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Answer<T> {
         let (audit, who, tenant) =
             (Arc::clone(&self.audit), operator.who.clone(), tenant.to_owned());
         tracing::info!(who, tenant, what, %details, "an operator asks");
@@ -195,6 +180,91 @@ impl Admin {
         });
         done.await.map_err(|_| Problem::ours("the gateway failed at it; see its log"))?
     }
+}
+
+/// Everything that needs a token, and the document that describes it: what is added with `routes!` is in both.
+fn described() -> OpenApiRouter<Arc<Admin>> {
+    let mut described = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(deploy::tenants))
+        .routes(routes!(deploy::versions))
+        .routes(routes!(deploy::activate))
+        .routes(routes!(deploy::canary))
+        .routes(routes!(shadow::findings, shadow::cast))
+        .routes(routes!(deploy::promote))
+        .routes(routes!(deploy::rollback))
+        .routes(routes!(deploy::migrate))
+        .routes(routes!(deploy::policy))
+        .routes(routes!(deploy::retire))
+        .routes(routes!(calls::calls))
+        .routes(routes!(calls::hang_up))
+        .routes(routes!(calls::command))
+        .routes(routes!(calls::drain))
+        .routes(routes!(calls::metrics))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // It bounds its body itself.
+        .routes(routes!(deploy::deploy));
+    bodies_may_be_left_out(described.get_openapi_mut());
+    described
+}
+
+/// What the document says beside its operations.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Cordboard's admin API",
+        version = "1",
+        description = "Deploy tenants and look after live calls. The words are those of the command \
+                       line. Every change is written to audit.jsonl in the tenants directory.",
+    ),
+    components(schemas(
+        answers::Deployed, answers::Migrated, answers::Switched, answers::Tenant, answers::Tenants,
+        answers::Versions, calls::Calls, calls::Draining, calls::Ordered, problem::Told,
+        shadow::Shadow,
+    )),
+    security(("token" = [])),
+    modifiers(&Token),
+)]
+struct Document;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut OpenApi) {
+        let what = "A token of [admin] in the gateway's configuration, for all tenants or for one";
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(what));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
+    }
+}
+
+/// No body is an empty object, so a body without a required field is itself not required.
+fn bodies_may_be_left_out(document: &mut OpenApi) {
+    let Some(components) = &document.components else { return };
+    for path in document.paths.paths.values_mut() {
+        let body = path.post.as_mut().and_then(|post| post.request_body.as_mut());
+        let Some(RefOr::T(body)) = body else { continue };
+        let schema = body.content.get("application/json").and_then(|json| match json {
+            RefOr::T(json) => json.schema.as_ref(),
+            RefOr::Ref(_) => None,
+        });
+        if schema.is_some_and(|schema| takes_an_empty_object(schema, components)) {
+            body.required = Some(Required::False);
+        }
+    }
+}
+
+fn takes_an_empty_object(schema: &RefOr<Schema>, components: &Components) -> bool {
+    let schema = match schema {
+        RefOr::T(schema) => schema,
+        RefOr::Ref(named) => {
+            let name = named.ref_location.rsplit('/').next().unwrap_or_default();
+            match components.schemas.get(name) {
+                Some(RefOr::T(schema)) => schema,
+                _ => return false,
+            }
+        }
+    };
+    matches!(schema, Schema::Object(object) if object.required.is_empty())
 }
 
 /// Lets in only who shows a token that is known.
@@ -222,29 +292,6 @@ async fn authenticate(
     }
     request.extensions_mut().insert(operator);
     Ok(next.run(request).await)
-}
-
-async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
-}
-
-/// A body that was read, or why it was not.
-type Body = Result<Bytes, BytesRejection>;
-
-fn too_large(max: usize) -> Problem {
-    Problem::too_large(format!("the request's body is longer than the {max} bytes that are taken"))
-}
-
-/// Reads a JSON body; an empty one is an empty object.
-fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_large(BODY_BYTES_MAX),
-        _ => Problem::bad_request(rejection.body_text()),
-    })?;
-    let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    serde_json::from_slice(text).map_err(|error| {
-        Problem::bad_request(format!("the request's JSON is not as expected: {error}"))
-    })
 }
 
 /// Does what waits for a disk or the compiler where waiting is allowed.

@@ -1,11 +1,15 @@
 //! What an operator is told when something was not done.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cordboard_tenant::version_store::{Refused, VersionStoreError};
 use cordboard_tenant::{DeploymentError, Flaw, VetError};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, response};
+use utoipa::{IntoResponses, ToSchema};
 
 /// A refusal: for programs a kind, for people a sentence that says what to do instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +18,32 @@ pub(super) struct Problem {
     pub(super) kind: &'static str,
     pub(super) message: String,
 }
+
+/// A refusal as it is answered
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Told {
+    error: What,
+}
+
+/// What was not done
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemDetails)]
+struct What {
+    /// For programs
+    kind: &'static str,
+    /// For people: what to do instead
+    message: String,
+}
+
+/// What an operation that reads a request's body may be refused with.
+pub(super) enum Unreadable {}
+
+/// What an operation that needs versions or a call in a certain state may be refused with.
+pub(super) enum NotNow {}
+
+/// What an operation about all tenants may be refused with.
+pub(super) enum Foreign {}
 
 impl Problem {
     pub(super) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
@@ -41,6 +71,10 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "gateway-failed", message)
     }
 
+    pub(super) fn foreign(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "foreign-tenant", message)
+    }
+
     pub(super) fn too_large(message: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
     }
@@ -48,13 +82,58 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Json(json!({ "error": { "kind": self.kind, "message": self.message } }));
-        let mut response = (self.status, body).into_response();
+        let body = Told { error: What { kind: self.kind, message: self.message } };
+        let mut response = (self.status, Json(body)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = header::HeaderValue::from_static("Bearer realm=\"cordboard\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
+    }
+}
+
+/// What the document says of refusals with these statuses.
+pub(super) fn refusals<const N: usize>(
+    all: [(StatusCode, &str); N],
+) -> BTreeMap<String, RefOr<response::Response>> {
+    let refusal = |(status, description): (StatusCode, &str)| {
+        let schema = Ref::from_schema_name(Told::name());
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let told = ResponseBuilder::new().description(description);
+        (status.as_str().to_owned(), told.content("application/json", content).build().into())
+    };
+    all.map(refusal).into()
+}
+
+/// What every operation may be refused with.
+impl IntoResponses for Problem {
+    fn responses() -> BTreeMap<String, RefOr<response::Response>> {
+        refusals([
+            (StatusCode::UNAUTHORIZED, "No token, or one that is not known"),
+            (StatusCode::INTERNAL_SERVER_ERROR, "The gateway failed at it; see its log"),
+        ])
+    }
+}
+
+impl IntoResponses for Unreadable {
+    fn responses() -> BTreeMap<String, RefOr<response::Response>> {
+        refusals([
+            (StatusCode::BAD_REQUEST, "The request makes no sense"),
+            (StatusCode::PAYLOAD_TOO_LARGE, "The request's body is too long"),
+        ])
+    }
+}
+
+impl IntoResponses for NotNow {
+    fn responses() -> BTreeMap<String, RefOr<response::Response>> {
+        let what = "The state of the versions or of the call does not allow it";
+        refusals([(StatusCode::CONFLICT, what)])
+    }
+}
+
+impl IntoResponses for Foreign {
+    fn responses() -> BTreeMap<String, RefOr<response::Response>> {
+        refusals([(StatusCode::FORBIDDEN, "The token is for one tenant")])
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cordboard_tenant::{Deployment, rehearse};
+use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::deploy::migrate_all;
@@ -127,7 +128,7 @@ async fn deploy(gateway: &Arc<Gateway>, deployment: &Arc<Deployment>) {
     match noticed.await {
         Ok(Ok(Some(version))) => {
             let migration = migrate_all(gateway, deployment, None).await;
-            let migration = migration.unwrap_or_default();
+            let migration = json!(migration);
             tracing::info!(tenant = %deployment.id(), version = version.name, %migration, "saved and deployed");
         }
         Ok(Ok(None)) => {}

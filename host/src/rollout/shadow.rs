@@ -22,6 +22,7 @@ use cordboard_tenant::{
 use serde::Serialize;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{self, error::TrySendError};
+use utoipa::ToSchema;
 
 use crate::rollout::Which;
 
@@ -55,7 +56,7 @@ pub(crate) struct Shadows {
 }
 
 /// What was found of one version.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub(crate) struct Findings {
     /// Calls it listened to.
     calls: u64,
@@ -68,15 +69,19 @@ pub(crate) struct Findings {
     /// Shadows that were dropped, by the reason in a word.
     dropped: BTreeMap<&'static str, u64>,
     /// The last reason, in full.
+    #[schema(required)]
     last_dropped: Option<String>,
     /// The latest differences, the oldest first.
+    #[schema(value_type = Vec<Finding>)]
     differences: VecDeque<Finding>,
 }
 
 /// One event that two versions answered differently.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Finding {
     call: String,
+    /// Since the call began.
+    #[schema(value_type = u64)]
     at_ms: Millis,
     event: &'static str,
     /// Side by side, as text.
