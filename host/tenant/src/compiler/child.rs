@@ -247,3 +247,23 @@ impl Drop for Reaped {
         let _ = self.end();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_system_does_not_offer_is_one_line_and_nothing_where_it_offers_all() {
+        let said =
+            less_confined("this kernel has no Landlock\na compilation may use any system call");
+
+        assert_eq!(
+            said.as_deref(),
+            Some(
+                "the compiler's process is confined less than it should be: \
+                 this kernel has no Landlock; a compilation may use any system call"
+            )
+        );
+        assert_eq!(less_confined(""), None);
+    }
+}

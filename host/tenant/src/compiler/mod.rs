@@ -83,6 +83,7 @@ impl Queued {
             NoTurn::Full => VetError::TooManyWaiting(WAITING_PER_TENANT_MAX),
             NoTurn::TooLate => VetError::CompilerBusy(turn_within),
         })?;
+        // A child has it until this function ends, for by then the child has ended too.
         match &self.compiler {
             Compiler::InThisProcess => in_process::compile(engine, bytes, deadline, turn),
             Compiler::Child(process) => process.compile(bytes, engine.counts_fuel(), deadline),
