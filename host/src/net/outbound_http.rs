@@ -8,6 +8,7 @@
 //! connecting, so a name that changes its address between check and use gains nothing.
 
 mod address;
+mod failed;
 mod prepare;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use reqwest::{Client, Method, redirect};
 
 use crate::net::tls;
 use crate::secret::Secret;
+pub use failed::Failed;
 use prepare::{Prepared, Reach, prepare};
 
 /// Bounds of one request; every figure is the same for all tenants.
@@ -50,23 +52,6 @@ impl Default for Bounds {
             timeout: Duration::from_secs(10),
             timeout_max: Duration::from_secs(30),
         }
-    }
-}
-
-/// Why a request has no answer. It is safe to show to the tenant.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
-    /// It is beyond a limit of the operator's, and was not sent or not read to its end.
-    #[error("refused: {0}")]
-    OverLimit(#[from] OverLimit),
-    /// It was refused for another reason, or the server failed.
-    #[error("{0}")]
-    Otherwise(String),
-}
-
-impl From<String> for Failed {
-    fn from(reason: String) -> Self {
-        Self::Otherwise(reason)
     }
 }
 

@@ -7,7 +7,7 @@ use cordboard_tenant::{HttpPolicy, OverLimit};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::{Host, Url};
 
-use super::Failed;
+use super::failed::Failed;
 use crate::secret::Secret;
 
 /// Where a request may lead.
