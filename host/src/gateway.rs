@@ -16,7 +16,7 @@ use cordboard_wire::twilio::SigningKey;
 
 use crate::audit::Audit;
 use crate::config::{Config, PublicUrl, Trust};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Tenant};
 use crate::model::ModelEndpoint;
 use crate::net::outbound_http::{Bounds, OutboundHttp};
 use crate::recorder::Recorder;
@@ -169,6 +169,21 @@ impl Gateway {
         }
         self.calls.forget_expired(now);
         self.rollouts.is_lagging();
+        self.count_troubles();
+    }
+
+    /// Takes stock of which tenants answer.
+    fn count_troubles(&self) {
+        for deployment in self.tenants.deployments() {
+            let status = deployment.status();
+            let trouble = match (&status.active, &status.trouble) {
+                (Some(_), None) => 0,
+                (Some(_), Some(_)) => 1,
+                (None, _) => 2,
+            };
+            let tenant = Tenant { tenant: deployment.id().to_string() };
+            self.metrics.tenant_trouble.get_or_create(&tenant).set(trouble);
+        }
     }
 
     /// Gives up what was prepared for a call whose stream will not come.

@@ -42,6 +42,8 @@ pub struct Metrics {
     registry: Registry,
     /// Calls whose stream is open.
     pub calls_live: Gauge,
+    /// By tenant: 0 where its active version answers, 1 where another one stands in, 2 where none does.
+    pub tenant_trouble: Family<Tenant, Gauge>,
     /// Calls that ended, by tenant and reason.
     pub calls_ended: Family<TenantKind, Counter>,
     /// Requests refused before a call existed, by reason.
@@ -79,6 +81,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("cordboard");
         let metrics = Self {
             calls_live: Gauge::default(),
+            tenant_trouble: Family::default(),
             ticker_ticks: Gauge::default(),
             ticker_late: Gauge::default(),
             log_lines_dropped: Gauge::default(),
@@ -97,6 +100,11 @@ impl Default for Metrics {
             registry: Registry::default(),
         };
         registry.register("calls_live", "Calls whose stream is open", metrics.calls_live.clone());
+        registry.register(
+            "tenant_trouble",
+            "0 where the active version answers, 1 where another one stands in, 2 where none does",
+            metrics.tenant_trouble.clone(),
+        );
         registry.register(
             "ticker_ticks",
             "Ticks of the thread that interrupts guests, a thousand a second",

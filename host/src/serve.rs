@@ -169,7 +169,19 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
     if gateway.admissions.is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
-    "ready\n".into_response()
+    let out_of_service: Vec<String> = (gateway.tenants.deployments())
+        .filter(|deployment| deployment.active().is_none())
+        .map(|deployment| deployment.id().to_string())
+        .collect();
+    if out_of_service.is_empty() {
+        return "ready\n".into_response();
+    }
+    let words = format!("out of service: {}\n", out_of_service.join(", "));
+    // One tenant's trouble takes no call from the others.
+    if out_of_service.len() < gateway.tenants.deployments().count() {
+        return format!("ready\n{words}").into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, words).into_response()
 }
 
 async fn sweep(gateway: Arc<Gateway>) {

@@ -67,14 +67,13 @@ async fn incoming_call(State(gateway): State<Arc<Gateway>>, request: Request) ->
         CallDirection::OutboundApi | CallDirection::OutboundDial => &webhook.from,
     };
     let Some(deployment) = gateway.tenants.for_number(ours.as_deref().unwrap_or_default()) else {
-        gateway.metrics.refuse("tenant-broken");
+        gateway.metrics.refuse("unknown-number");
         warn!(
             target: OUTSIDE,
             call = webhook.call_sid,
-            "a call was turned away: its number's tenant is out of service"
+            "a call was turned away: no tenant claims its number"
         );
-        let twiml = twilio::say_and_hang_up("This number is not in service at the moment.");
-        return xml(twiml.unwrap_or_else(|_| twilio::hang_up()));
+        return not_in_service();
     };
     promise(&gateway, webhook, &origin, deployment)
 }
@@ -139,14 +138,20 @@ fn promise(
                 Full::Process => "process-full",
                 Full::Tenant => "tenant-full",
                 Full::TenantCpu => "tenant-over-share",
+                Full::OutOfService => "tenant-broken",
             });
             warn!(
                 target: OUTSIDE,
                 tenant = %deployment.id(),
                 ?full,
-                "a call was turned away: busy"
+                "a call was turned away"
             );
-            return xml(twilio::reject(Rejection::Busy));
+            return match full {
+                Full::Process | Full::Tenant | Full::TenantCpu => {
+                    xml(twilio::reject(Rejection::Busy))
+                }
+                Full::OutOfService => not_in_service(),
+            };
         }
     };
     let token = match StreamToken::draw() {
@@ -183,6 +188,12 @@ fn promise(
         gateway.admissions.remember_answer(key, twiml.clone());
     }
     xml(twiml)
+}
+
+/// What a caller hears whose number nobody answers.
+fn not_in_service() -> Response {
+    let twiml = twilio::say_and_hang_up("This number is not in service at the moment.");
+    xml(twiml.unwrap_or_else(|_| twilio::hang_up()))
 }
 
 async fn stream(

@@ -1,6 +1,6 @@
 //! What the API tells of tenants, their versions and their running calls.
 
-use cordboard_tenant::Deployment;
+use cordboard_tenant::{Deployment, Status};
 use cordboard_tenant::version_store::{self, Candidate, Entry, ReleaseState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -65,16 +65,24 @@ pub(super) enum Part {
     Shadow,
     /// A roll-back leads to it
     Previous,
+    /// It is to answer and can not
+    Failed,
+    /// It answers in place of one that can not
+    StandIn,
 }
 
 impl Part {
-    pub(super) fn of(version: version_store::VersionName, releases: &ReleaseState) -> Option<Self> {
-        releases.part_of(version).map(|part| match part {
-            version_store::Part::Active => Self::Active,
-            version_store::Part::Candidate => Self::Canary,
-            version_store::Part::Shadow => Self::Shadow,
-            version_store::Part::Previous => Self::Previous,
-        })
+    pub(super) fn of(version: version_store::VersionName, status: &Status) -> Option<Self> {
+        let answers = status.active.as_deref() == Some(version.to_string().as_str());
+        match status.releases.part_of(version) {
+            Some(version_store::Part::Active) if !answers => Some(Self::Failed),
+            Some(version_store::Part::Previous) | None if answers => Some(Self::StandIn),
+            Some(version_store::Part::Active) => Some(Self::Active),
+            Some(version_store::Part::Candidate) => Some(Self::Canary),
+            Some(version_store::Part::Shadow) => Some(Self::Shadow),
+            Some(version_store::Part::Previous) => Some(Self::Previous),
+            None => None,
+        }
     }
 }
 
@@ -83,8 +91,12 @@ impl Part {
 pub(super) struct Summary {
     /// Its name, which is its folder's
     tenant: String,
-    /// The version of new calls
-    active: String,
+    /// The version that new calls get; null while the tenant is out of service
+    #[schema(required)]
+    active: Option<String>,
+    /// Why another version than the one that is to answer does, or none
+    #[schema(required)]
+    trouble: Option<String>,
     /// Where a roll-back leads
     #[schema(required)]
     previous: Option<VersionName>,
@@ -126,6 +138,7 @@ impl Summary {
             policy: releases.policy().into(),
             calls: deployment.live_calls(),
             active: status.active,
+            trouble: status.trouble,
         };
         (summary, releases.entries().len())
     }
@@ -165,7 +178,8 @@ pub(super) struct Versions {
 impl Versions {
     pub(super) fn of(deployment: &Deployment, releases: &ReleaseState) -> Self {
         let (summary, _) = Summary::of(deployment);
-        let versions = releases.entries().iter().map(|entry| Version::of(entry, releases));
+        let status = deployment.status();
+        let versions = releases.entries().iter().map(|entry| Version::of(entry, &status));
         Self { summary, versions: versions.collect() }
     }
 }
@@ -193,10 +207,10 @@ pub(super) struct Version {
 }
 
 impl Version {
-    fn of(entry: &Entry, releases: &ReleaseState) -> Self {
+    fn of(entry: &Entry, status: &Status) -> Self {
         Self {
             version: VersionName(entry.name),
-            part: Part::of(entry.name, releases),
+            part: Part::of(entry.name, status),
             component_sha256: entry.component.to_string(),
             settings_sha256: entry.settings.to_string(),
             when: entry.when.to_string(),
@@ -256,7 +270,8 @@ pub(super) struct Migrated {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Migration {
     /// The version they were to move to
-    pub(super) to: String,
+    #[schema(required)]
+    pub(super) to: Option<String>,
     /// How many did
     pub(super) moved: usize,
     /// How many ended meanwhile

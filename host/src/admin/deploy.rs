@@ -45,7 +45,15 @@ pub(super) async fn tenants(asker: Asker) -> Answer<Tenants> {
 )]
 pub(super) async fn versions(of: OfTenant) -> Answer<Versions> {
     let fresh = Arc::clone(&of.deployment);
-    let releases = blocking(move || fresh.reread()).await??;
+    let releases = blocking(move || fresh.reread()).await?.map_err(|error| {
+        let mut problem = Problem::from(error);
+        let answering = match of.deployment.status().active {
+            Some(version) => format!("; {version} answers meanwhile"),
+            None => "; the tenant is out of service meanwhile".to_owned(),
+        };
+        problem.message.push_str(&answering);
+        problem
+    })?;
     Ok(Json(Versions::of(&of.deployment, &releases)))
 }
 
@@ -168,7 +176,7 @@ pub(super) async fn deploy(
             tenant: deployment.id().as_str().to_owned(),
             version: VersionName(name),
             new: matches!(stored.staged, Staged::New(_)),
-            part: Part::of(name, &deployment.status().releases),
+            part: Part::of(name, &deployment.status()),
             has_handover: stored.has_handover,
             compiled_in_ms: millis(stored.compiled_in),
             rehearsed_in_ms: millis(stored.rehearsed),
@@ -486,7 +494,7 @@ pub(super) async fn migrate_all(
         u64::try_from(pauses[at].as_micros()).ok()
     };
     Migration {
-        to: to.name.clone(),
+        to: to.map(|to| to.name.clone()),
         moved: pauses.len(),
         ended,
         took_ms: millis(took),

@@ -67,8 +67,9 @@ async fn a_canary_gets_its_share_until_it_is_promoted() {
         supervisor.deploy("acme", "then=canary&percent=10", component("two")).await.done();
     assert_eq!(deployed["part"], "canary");
     let deployment = supervisor.gateway.tenants.deployment("acme").unwrap();
-    let on_canary =
-        (0..1000).filter(|call| deployment.version_for(&format!("CA{call}")).name == "v2").count();
+    let on_canary = (0..1000)
+        .filter(|call| deployment.version_for(&format!("CA{call}")).unwrap().name == "v2")
+        .count();
     assert!((50..150).contains(&on_canary), "{on_canary} of 1000 calls");
 
     let tenants = supervisor.get("/v1/tenants").await.done();
@@ -287,11 +288,11 @@ async fn settings_are_frozen_with_the_version_and_read_afresh_for_the_next() {
         "[settings]\nvoice = \"cedar\"\n",
     )
     .unwrap();
-    assert!(!deployment.active().settings.contains("cedar"));
+    assert!(!deployment.active().unwrap().settings.contains("cedar"));
     supervisor.deploy("acme", "then=activate", component("two")).await.done();
-    assert!(deployment.active().settings.contains("cedar"));
+    assert!(deployment.active().unwrap().settings.contains("cedar"));
     supervisor.post("/v1/tenants/acme/rollback", &json!({})).await.done();
-    assert!(!deployment.active().settings.contains("cedar"));
+    assert!(!deployment.active().unwrap().settings.contains("cedar"));
 }
 
 #[tokio::test]
@@ -316,10 +317,10 @@ async fn changed_files_are_deployed_once_and_never_over_an_operators_choice() {
     )
     .unwrap();
     assert_eq!(noticed(&deployment).await.as_deref(), Some("v2"));
-    assert!(deployment.active().settings.contains("cedar"));
+    assert!(deployment.active().unwrap().settings.contains("cedar"));
     supervisor.post("/v1/tenants/acme/rollback", &json!({})).await.done();
     assert_eq!(noticed(&deployment).await, None, "the same files again, over a roll-back");
-    assert_eq!(deployment.active().name, "v1");
+    assert_eq!(deployment.active().unwrap().name, "v1");
 
     std::fs::write(supervisor.folder("acme").join("new.wasm"), component("three")).unwrap();
     std::fs::write(supervisor.folder("acme").join("tenant.toml"), "component = \"new.wasm\"\n")
@@ -350,7 +351,7 @@ async fn saved_files_that_fail_their_rehearsal_answer_nobody() {
     let refused = blocking(move || rehearsed.notice_folder(|_| Err(flaw))).await.unwrap();
 
     assert!(refused.unwrap_err().to_string().contains("rehearsal, in `load`"));
-    assert_eq!(deployment.active().name, "v1");
+    assert_eq!(deployment.active().unwrap().name, "v1");
     assert_eq!(deployment.status().releases.entries().len(), 1);
 }
 
@@ -374,6 +375,100 @@ async fn a_broken_release_state_is_named_with_its_line_and_taken_up_once_repaire
     let taken_up = supervisor.get("/v1/tenants/acme/versions").await.done();
     assert_eq!(taken_up["active"], "v1");
     assert_ne!(supervisor.answers("acme"), answers);
+}
+
+#[tokio::test]
+async fn where_the_active_version_is_lost_the_one_before_it_answers_and_all_tell_so() {
+    let supervisor = InstanceSupervisor::open().await;
+    let before = supervisor.answers("acme");
+    supervisor.deploy("acme", "then=activate", component("two")).await.done();
+    let after = supervisor.answers("acme");
+    let file = supervisor.folder("acme").join("versions/v2/component.wasm");
+    std::fs::write(&file, &component("two")[..1000]).unwrap();
+
+    let again = InstanceSupervisor::on(supervisor.tenants.path()).await;
+    assert_eq!(again.answers("acme"), before);
+    let versions = again.get("/v1/tenants/acme/versions").await.done();
+    assert_eq!(versions["active"], "v1");
+    let trouble = versions["trouble"].as_str().unwrap();
+    assert!(
+        trouble.contains("v2 can not answer") && trouble.contains("component.wasm"),
+        "{trouble}"
+    );
+    let parts: Vec<_> =
+        versions["versions"].as_array().unwrap().iter().map(|v| &v["part"]).collect();
+    assert_eq!(parts, ["stand-in", "failed"]);
+    let tenants = again.get("/v1/tenants").await.done();
+    assert_eq!(tenants["tenants"][0]["trouble"], trouble);
+    // What has nothing to do with it can be done, and the file's return is taken up.
+    again.deploy("acme", "", component("three")).await.done();
+    std::fs::write(again.folder("acme").join("versions/v2/component.wasm"), component("two"))
+        .unwrap();
+    let versions = again.get("/v1/tenants/acme/versions").await.done();
+    assert_eq!((&versions["active"], &versions["trouble"]), (&json!("v2"), &Value::Null));
+    assert_eq!(again.answers("acme"), after);
+}
+
+#[tokio::test]
+async fn a_tenant_none_of_whose_versions_can_run_is_out_of_service() {
+    let supervisor = InstanceSupervisor::open().await;
+    supervisor.deploy("acme", "then=activate", component("two")).await.done();
+    for version in ["v1", "v2"] {
+        let file = supervisor.folder("acme").join("versions").join(version).join("component.wasm");
+        std::fs::write(file, b"\0asm").unwrap();
+    }
+    let again = InstanceSupervisor::on(supervisor.tenants.path()).await;
+    let deployment = again.gateway.tenants.deployment("acme").unwrap();
+    assert!(deployment.version_for("CA1").is_none() && deployment.admit("CA1").is_err());
+    let tenants = again.get("/v1/tenants").await.done();
+    assert_eq!(tenants["tenants"][0]["active"], Value::Null);
+    let deployed = again.deploy("acme", "then=activate", component("three")).await.done();
+    assert_eq!(deployed["part"], "active");
+    assert!(deployment.admit("CA1").is_ok());
+}
+
+#[tokio::test]
+async fn a_lost_release_state_leaves_the_version_in_place_that_answered_last() {
+    let supervisor = InstanceSupervisor::open().await;
+    supervisor.deploy("acme", "then=activate", component("two")).await.done();
+    let answers = supervisor.answers("acme");
+    for broken in [None, Some(&b""[..]), Some(b"\xff\0\x01"), Some(b"format = 1\npolicy = ")] {
+        let file = supervisor.folder("acme").join("releases.toml");
+        match broken {
+            None => std::fs::remove_file(&file).unwrap(),
+            Some(bytes) => std::fs::write(&file, bytes).unwrap(),
+        }
+        let again = InstanceSupervisor::on(supervisor.tenants.path()).await;
+        assert_eq!(again.answers("acme"), answers, "{broken:?}");
+        let tenants = again.get("/v1/tenants").await.done();
+        assert!(
+            tenants["tenants"][0]["trouble"].to_string().contains("releases.toml"),
+            "{tenants}"
+        );
+        let refused = again.get("/v1/tenants/acme/versions").await;
+        assert_eq!(refused.problem(), (409, "broken-release-state"));
+        assert!(refused.body.to_string().contains("v2 answers meanwhile"), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn a_new_tenants_first_version_gives_way_to_nobody() {
+    let supervisor = InstanceSupervisor::open().await;
+    // Nothing in it says that anybody wants the built-in assistant.
+    let manifest = supervisor.folder("acme").join("tenant.toml");
+    std::fs::write(&manifest, "numbers = [\"+15550123\"]\n").unwrap();
+    let supervisor = InstanceSupervisor::on(supervisor.tenants.path()).await;
+    let first = supervisor.deploy("acme", "then=activate", component("one")).await.done();
+    assert_eq!(first["version"], "v1");
+    let back = supervisor.post("/v1/tenants/acme/rollback", &json!({})).await.done();
+    assert_eq!((&back["active"], &back["before"]), (&Value::Null, &json!("v1")));
+    let trouble = back["trouble"].as_str().unwrap();
+    assert!(trouble.contains("taken back"), "{trouble}");
+    let again = InstanceSupervisor::on(supervisor.tenants.path()).await;
+    assert!(again.gateway.tenants.for_number("+15550123").unwrap().active().is_none());
+    let forced = json!({ "version": "v1", "force": true });
+    let forced = again.post("/v1/tenants/acme/activate", &forced).await.done();
+    assert_eq!((&forced["active"], &forced["trouble"]), (&json!("v1"), &Value::Null));
 }
 
 #[tokio::test]
@@ -460,7 +555,8 @@ impl InstanceSupervisor {
         for tenant in ["acme", "other"] {
             let folder = tenants.path().join(tenant);
             std::fs::create_dir(&folder).unwrap();
-            std::fs::write(folder.join("tenant.toml"), "[settings]\nvoice = \"marin\"\n").unwrap();
+            let settings = "[settings]\nvoice = \"marin\"\ninstructions = \"Be brief.\"\n";
+            std::fs::write(folder.join("tenant.toml"), settings).unwrap();
         }
         tenants
     }
@@ -541,6 +637,7 @@ impl InstanceSupervisor {
             .deployment(tenant)
             .unwrap()
             .version_for("CA1")
+            .unwrap()
             .component
             .digest()
             .to_string()

@@ -586,7 +586,17 @@ fn print_tenants(answer: &Value) -> String {
         cells[2] = trial(&tenant["canary"]).unwrap_or_else(|| "-".to_owned());
         rows.push(cells);
     }
-    table(&rows)
+    table(&rows) + &list(&answer["tenants"]).iter().map(trouble).collect::<String>()
+}
+
+/// What keeps a tenant's active version, or all of them, from answering.
+fn trouble(tenant: &Value) -> String {
+    let Some(_) = tenant["trouble"].as_str() else { return String::new() };
+    let answers = match tenant["active"].as_str() {
+        Some(_) => format!("{} answers in its place", said(&tenant["active"])),
+        None => "OUT OF SERVICE".to_owned(),
+    };
+    format!("{}: {answers}: {}\n", said(&tenant["tenant"]), said(&tenant["trouble"]))
 }
 
 fn print_versions(answer: &Value) -> String {
@@ -600,7 +610,7 @@ fn print_versions(answer: &Value) -> String {
         }
         rows.push(cells);
     }
-    table(&rows)
+    table(&rows) + &trouble(answer)
 }
 
 fn print_deployed(answer: &Value) -> String {
@@ -635,7 +645,7 @@ fn print_tenant(answer: &Value) -> String {
         }
     }
     let _ = writeln!(out, ", policy {}", said(&answer["policy"]));
-    out + &migration(&answer["migration"])
+    out + &trouble(answer) + &migration(&answer["migration"])
 }
 
 fn print_calls(answer: &Value) -> String {
@@ -787,6 +797,24 @@ mod tests {
             "TENANT                     ACTIVE  CANARY   POLICY   VERSIONS  CALLS\n\
              a-tenant-with-a-long-name  v2      -        pin      2         0\n\
              b                          v11     v12 10%  migrate  12        31\n"
+        );
+    }
+
+    #[test]
+    fn a_tenant_in_trouble_says_why_and_who_answers() {
+        let answer = json!({ "tenants": [
+            { "tenant": "a", "active": "v1", "canary": null, "policy": "pin", "versions": 2,
+              "calls": 0, "trouble": "v2 can not answer: it was changed" },
+            { "tenant": "b", "active": null, "canary": null, "policy": "pin", "versions": 1,
+              "calls": 0, "trouble": "v1 can not answer: it was changed" },
+        ] });
+        assert_eq!(
+            print_tenants(&answer),
+            "TENANT  ACTIVE  CANARY  POLICY  VERSIONS  CALLS\n\
+             a       v1      -       pin     2         0\n\
+             b       -       -       pin     1         0\n\
+             a: v1 answers in its place: v2 can not answer: it was changed\n\
+             b: OUT OF SERVICE: v1 can not answer: it was changed\n"
         );
     }
 

@@ -14,7 +14,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cordboard_tenant::{CompileLimits, TenantId, TenantTable};
+use cordboard_tenant::{CompileLimits, Outlook, TenantDirectory};
 use cordboard_wire::openai::Rejection;
 use serde::Serialize;
 
@@ -147,15 +147,34 @@ impl<F: FnMut(&Step)> Chart<F> {
             let found = format!("there is no {dir}; the built-in tenant answers every call");
             return self.enter(Step::ok("tenants", found));
         }
-        let (sound, errors) = TenantTable::survey(&config.tenants_dir, &CompileLimits::default());
-        let found = match &sound[..] {
-            [] => format!("none in {dir}; the built-in tenant answers what nobody claims"),
-            sound => {
-                let names: Vec<&str> = sound.iter().map(TenantId::as_str).collect();
-                format!("{} in {dir}", names.join(", "))
+        let limits = CompileLimits::default();
+        let (tenants, errors) = TenantDirectory::survey(&config.tenants_dir, &limits);
+        let found = match &tenants[..] {
+            [] if errors.is_empty() => {
+                format!("none in {dir}; the built-in tenant answers every call")
+            }
+            [] => format!("none that is sound in {dir}"),
+            tenants => {
+                let answers = tenants.iter().filter(|tenant| tenant.answers).map(named);
+                let names: Vec<String> = answers.collect();
+                let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                let unclaimed = match tenants.iter().any(|it| it.id.as_str() == "default") {
+                    true => "",
+                    false => "; numbers that none of them claims are answered by nobody",
+                };
+                format!("{names} in {dir}{unclaimed}")
             }
         };
-        let todo: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let troubles = tenants.iter().filter_map(|tenant| {
+            let Outlook { id, version, answers, trouble } = tenant;
+            let answers = match (answers, version) {
+                (true, Some(version)) => format!("{version} answers in its place"),
+                (true, None) => "what its tenant.toml names answers in its place".to_owned(),
+                (false, _) => "it is out of service".to_owned(),
+            };
+            Some(format!("tenant `{id}`: {}; {answers}", trouble.as_ref()?))
+        });
+        let todo = errors.iter().map(ToString::to_string).chain(troubles).collect::<Vec<_>>();
         self.enter(match todo.is_empty() {
             true => Step::ok("tenants", found),
             false => Step::failed("tenants", found, todo),
@@ -208,6 +227,14 @@ impl<F: FnMut(&Step)> Chart<F> {
                 ..Step::ok(name, "an earlier step failed")
             });
         }
+    }
+}
+
+/// A tenant with the version that would answer for it.
+fn named(tenant: &Outlook) -> String {
+    match tenant.version {
+        Some(version) => format!("{} ({version})", tenant.id),
+        None => tenant.id.to_string(),
     }
 }
 

@@ -118,7 +118,7 @@ impl Rollouts {
             if throttled_seconds == 0 {
                 continue;
             }
-            let version = deployment.active();
+            let Some(version) = deployment.active() else { continue };
             let fault = Fault::OverShare { per_call: version.limits.cpu_per_call };
             tracing::warn!(
                 tenant = %deployment.id(), version = version.name, throttled_seconds,
@@ -157,7 +157,7 @@ impl Rollouts {
         let status = deployment.status();
         let control = match status.releases.previous() {
             // The canary is compared with the version that is active.
-            _ if status.active != version.name => Some(status.active),
+            _ if status.active.as_ref() != Some(&version.name) => status.active,
             before => before.map(|before| before.to_string()),
         };
         let which = Which::of(version);
@@ -200,8 +200,17 @@ impl Rollouts {
                 return tracing::error!(tenant, version = %bad, %error, "rolling back failed within this host");
             }
         }
-        let to = deployment.active();
-        tracing::error!(tenant, from = %bad, to = to.name, "a version failed too often and was rolled back");
+        match deployment.active() {
+            Some(to) => tracing::error!(
+                tenant, from = %bad, to = to.name,
+                "a version failed too often and was rolled back"
+            ),
+            None => tracing::error!(
+                tenant, from = %bad,
+                "a version failed too often and was rolled back, and there is none before it: the tenant is \
+                 out of service"
+            ),
+        }
         self.count(&tenant, "rolled-back");
         self.migrate(&deployment, Some(&bad.to_string())).await;
     }

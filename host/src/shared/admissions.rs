@@ -59,6 +59,8 @@ pub enum Full {
     Tenant,
     /// The tenant's share of the CPU: see [`CpuQuota`].
     TenantCpu,
+    /// None at all: nothing of the tenant's can answer.
+    OutOfService,
 }
 
 /// A place under the caps, and the version it was given with.
@@ -125,6 +127,7 @@ impl Admissions {
         let slot = deployment.admit(call_sid).map_err(|full| match full {
             NoCapacity::AtCapacity { .. } => Full::Tenant,
             NoCapacity::ThrottledOut { .. } => Full::TenantCpu,
+            NoCapacity::OutOfService { .. } => Full::OutOfService,
         })?;
         Ok(CallPermit { slot, _process: process, _running: self.running.token() })
     }

@@ -250,7 +250,7 @@ impl CallDirectory {
         &self,
         tenant: &str,
         from: Option<&str>,
-        version_for: impl Fn(&str) -> Arc<Version>,
+        version_for: impl Fn(&str) -> Option<Arc<Version>>,
     ) -> Vec<(String, Arc<Version>)> {
         // One that is on the way there would be there in a moment.
         let is_from = |call: &LiveCall| {
@@ -260,7 +260,10 @@ impl CallDirectory {
             .calls
             .iter()
             .filter(|(_, call)| call.tenant == tenant && is_from(call))
-            .map(|(call_sid, call)| (call_sid, call.heads_for(), version_for(call_sid)))
+            // Where nobody answers new calls those that run go on as they are.
+            .filter_map(|(call_sid, call)| {
+                Some((call_sid, call.heads_for(), version_for(call_sid)?))
+            })
             .filter(|(_, heads_for, to)| *heads_for != to.name)
             .map(|(call_sid, _, to)| (call_sid.clone(), to))
             .collect()

@@ -6,13 +6,16 @@
 //!
 //! A [`Deployment`] is one tenant's: its [`VersionStore`] on disk, and the versions on it that calls may get, ready
 //! in memory. A tenant that never deployed anything answers with what its `tenant.toml` names (its
-//! [`Tenant`]); the first deployment puts that in the store too, so that a roll-back leads to it.
+//! [`Tenant`]); the first deployment puts that in the store too, so that a roll-back leads to it. Once something
+//! was deployed only the tenant's own versions answer: where the active one can not run, the last one before it
+//! that can stands in, and where none can the tenant is out of service.
 //!
 //! Everything that changes a deployment blocks, on the disk and the compiler: call it off the call threads.
 //! What calls use ([`Deployment::version_for`]) takes a lock for one clone.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,16 +24,19 @@ use std::time::SystemTime;
 
 use crate::component::{Component, Preparation};
 use crate::cpu_quota::CpuQuota;
+use crate::limits::CompileLimits;
+use crate::plain_file;
 use crate::rehearsal::Flaw;
 use crate::tenant_table::{
-    CallSlot, Manifest, NoCapacity, Tenant, TenantError, TenantId, TenantTable, Version,
-    VersionBuilder,
+    CallSlot, Manifest, Named, NoCapacity, Seen, Tenant, TenantError, TenantId, TenantTable,
+    Version, VersionBuilder,
 };
+use crate::version_store::limits::COMPONENT_BYTES_MAX;
 use crate::version_store::{
     Changed, Digest, Force, Refused, ReleaseState, Staged, Upload, VersionName, VersionStore,
     VersionStoreError, When,
 };
-use crate::vet::VetError;
+use crate::vet::{self, VetError};
 
 /// All deployments of this host.
 pub struct TenantDirectory {
@@ -68,6 +74,10 @@ impl TenantFolder {
 struct Snapshot {
     releases: Arc<ReleaseState>,
     ready: BTreeMap<VersionName, Arc<Version>>,
+    /// Who answers a new call that no canary takes. None: the tenant is out of service.
+    answering: Option<Arc<Version>>,
+    /// Why it is another version than the active one, or none.
+    trouble: Option<String>,
 }
 
 /// Why a deployment was not changed.
@@ -109,14 +119,15 @@ impl From<Refused> for DeploymentError {
 pub struct Status {
     /// The state of its releases.
     pub releases: Arc<ReleaseState>,
-    /// The name of the version that new calls get, apart from a canary's.
-    pub active: String,
+    /// The name of the version that new calls get, apart from a canary's. None: the tenant is out of service.
+    pub active: Option<String>,
+    /// Why another version than the one that is to answer does, or none. None: all is well.
+    pub trouble: Option<String>,
 }
 
 impl TenantDirectory {
     /// Reads all tenants and their version stores, and gets ready what may answer. What is wrong with one tenant is
-    /// reported, and does not touch the others; a tenant whose store is broken answers with what its
-    /// `tenant.toml` names.
+    /// reported with what answers in its place, and does not touch the others.
     ///
     /// # Errors
     ///
@@ -126,7 +137,13 @@ impl TenantDirectory {
         builder: VersionBuilder,
     ) -> Result<(Self, Vec<String>), VetError> {
         let (tenants, errors) = TenantTable::open(dir, &builder)?;
-        let mut problems: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        // What keeps a tenant's folder from answering is told with what answers in its place.
+        let told_below = |error: &&TenantError| {
+            let tenant = tenants.tenant(&error.tenant).map(|tenant| tenant.named());
+            tenant.is_some_and(|named| named.is_err_and(|it| it == error.without_name()))
+        };
+        let others = errors.iter().filter(|error| !told_below(error));
+        let mut problems: Vec<String> = others.map(ToString::to_string).collect();
         let builder = Arc::new(builder);
         let mut deployments = BTreeMap::new();
         for tenant in tenants.iter() {
@@ -139,15 +156,23 @@ impl TenantDirectory {
         Ok((Self { tenants, deployments }, problems))
     }
 
+    /// Looks at every tenant as [`TenantDirectory::open`] does, but compiles nothing and writes nothing: what
+    /// would answer for each, as far as can be seen without, and what else is wrong in the directory.
+    #[must_use]
+    pub fn survey(dir: &Path, limits: &CompileLimits) -> (Vec<Outlook>, Vec<TenantError>) {
+        let (seen, errors) = TenantTable::survey(dir, limits);
+        let outlooks = seen.into_iter().map(|tenant| Outlook::of(tenant, dir, limits));
+        (outlooks.collect(), errors)
+    }
+
     /// The deployment of the tenant of this name.
     #[must_use]
     pub fn deployment(&self, tenant: &str) -> Option<&Arc<Deployment>> {
         self.deployments.get(tenant)
     }
 
-    /// The deployment that answers a called number (E.164, as the carrier gives it), else the default tenant's.
-    ///
-    /// None when the number's own tenant could not be used: see [`TenantTable::for_number`].
+    /// The deployment that answers a called number (E.164, as the carrier gives it): see
+    /// [`TenantTable::for_number`].
     #[must_use]
     pub fn for_number(&self, number: &str) -> Option<&Arc<Deployment>> {
         let tenant = self.tenants.for_number(number)?;
@@ -160,6 +185,90 @@ impl TenantDirectory {
     }
 }
 
+/// What would answer for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// The tenant.
+    pub id: TenantId,
+    /// The version, where one of those that were deployed would answer.
+    pub version: Option<VersionName>,
+    /// Whether anything would.
+    pub answers: bool,
+    /// Why it is another one than is to answer, or none.
+    pub trouble: Option<String>,
+}
+
+impl Outlook {
+    fn of(Seen { id, named }: Seen, dir: &Path, limits: &CompileLimits) -> Self {
+        let manifest_is_broken =
+            matches!(&named, Err(error) if error.path.ends_with("tenant.toml"));
+        let (store, broken) = VersionStore::seen(&dir.join(id.as_str()));
+        let releases = store.releases();
+        let whole = |name| {
+            let stored = store.load(name)?;
+            Ok(vet::vet(&stored.component, limits)?)
+        };
+        let deployed = broken.is_some() || releases.active().is_some() || releases.is_taken_back();
+        if !deployed || manifest_is_broken {
+            let (answers, trouble) = (named.is_ok(), named.err().map(|it| it.without_name()));
+            return Self { id, version: None, answers, trouble };
+        }
+        let Found { version, trouble } = Found::among(&releases, broken.as_ref(), whole);
+        let version = version.map(|(name, ())| name);
+        let has_own = named == Ok(Named::Own) && !releases.is_taken_back();
+        Self { id, version, answers: version.is_some() || has_own, trouble }
+    }
+}
+
+/// Which of a tenant's own versions answers.
+struct Found<T> {
+    /// Its name, and it as it was made ready.
+    version: Option<(VersionName, T)>,
+    /// Why it is not the active one, or none.
+    trouble: Option<String>,
+}
+
+impl<T> Found<T> {
+    /// Tries the active version and then those that may stand in for it, until one is ready to answer.
+    fn among(
+        releases: &ReleaseState,
+        broken: Option<&VersionStoreError>,
+        mut ready: impl FnMut(VersionName) -> Result<T, DeploymentError>,
+    ) -> Self {
+        let mut troubles: Vec<String> = broken.iter().map(ToString::to_string).collect();
+        if releases.is_taken_back() {
+            troubles
+                .push("its versions were taken back; activate one, or deploy another".to_owned());
+        }
+        // Where none is active somebody took the last one back, and nobody chose among those that are left.
+        let names = releases.active().map(|name| [name].into_iter().chain(releases.stand_ins()));
+        let mut found = None;
+        for name in names.into_iter().flatten() {
+            match ready(name) {
+                Ok(version) => {
+                    found = Some((name, version));
+                    break;
+                }
+                // No other version does without the file either.
+                Err(error @ DeploymentError::Manifest(_)) => {
+                    troubles.push(error.to_string());
+                    break;
+                }
+                Err(error) => troubles.push(format!("{name} can not answer: {error}")),
+            }
+        }
+        let trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
+        Self { version: found, trouble }
+    }
+}
+
+/// What could be made ready, and why the rest could not.
+#[derive(Default)]
+struct Readied {
+    versions: BTreeMap<VersionName, Arc<Version>>,
+    failed: BTreeMap<VersionName, DeploymentError>,
+}
+
 impl Deployment {
     fn open(
         tenant: Arc<Tenant>,
@@ -167,10 +276,11 @@ impl Deployment {
         folder: Option<PathBuf>,
         problems: &mut Vec<String>,
     ) -> Self {
+        let mut broken = None;
         let place = folder.map(|folder| {
             let store = VersionStore::open(&folder).unwrap_or_else(|error| {
-                problems.push(error.to_string());
-                VersionStore::unread(&folder)
+                broken = Some(error);
+                VersionStore::recovered(&folder)
             });
             TenantFolder { folder, store }
         });
@@ -181,19 +291,51 @@ impl Deployment {
             snapshot: Mutex::default(),
             deploying: Mutex::default(),
         };
-        if let Some(place) = &deployment.place {
-            let releases = place.store.releases();
-            let ready = deployment.ready_for(&releases, |version, error| {
-                problems.push(format!(
-                    "tenant `{}`: {version} can not answer: {error}",
-                    deployment.id()
-                ));
-                Ok(())
-            });
-            let ready = ready.unwrap_or_default();
-            *lock(&deployment.snapshot) = Arc::new(Snapshot { releases, ready });
+        let releases = deployment.place.as_ref().map(|place| place.store.releases());
+        let releases = releases.unwrap_or_default();
+        let readied = deployment.ready_for(&releases);
+        let snapshot = deployment.snapshot_of(releases, readied, broken.as_ref());
+        let named = deployment.tenant.named().err();
+        if let Some(trouble) = snapshot.trouble.as_deref().or(named) {
+            problems.push(format!(
+                "tenant `{}`: {trouble}. {}",
+                deployment.id(),
+                Answers(&snapshot)
+            ));
         }
+        *lock(&deployment.snapshot) = Arc::new(snapshot);
         deployment
+    }
+
+    /// Decides who answers under a state, of which this much is ready.
+    fn snapshot_of(
+        &self,
+        releases: Arc<ReleaseState>,
+        readied: Readied,
+        broken: Option<&VersionStoreError>,
+    ) -> Snapshot {
+        let Readied { versions: mut ready, mut failed } = readied;
+        let was_taken_back = releases.is_taken_back();
+        if broken.is_none() && releases.active().is_none() && !was_taken_back {
+            let named = self.tenant.named();
+            let (answering, trouble) = (named.ok().cloned(), named.err().map(str::to_owned));
+            return Snapshot { releases, ready, answering, trouble };
+        }
+        let Found { version, trouble } = Found::among(&releases, broken, |name| {
+            match (ready.get(&name), failed.remove(&name)) {
+                (Some(version), _) => Ok(Arc::clone(version)),
+                (None, Some(error)) => Err(error),
+                (None, None) => self.ready(name),
+            }
+        });
+        if let Some((name, version)) = &version {
+            ready.insert(*name, Arc::clone(version));
+        }
+        // What its folder names is its own word, too, though not the latest one.
+        let has_own = self.tenant.has_own_component() && !was_taken_back;
+        let own = self.tenant.named().ok().filter(|_| has_own).cloned();
+        let answering = version.map(|(_, version)| version).or(own);
+        Snapshot { releases, ready, answering, trouble }
     }
 
     /// The tenant's name.
@@ -220,29 +362,30 @@ impl Deployment {
     ///
     /// [`NoCapacity`]: why the tenant gets no other call now.
     pub fn admit(&self, call_id: &str) -> Result<CallSlot, NoCapacity> {
-        self.tenant.admit_to(self.version_for(call_id))
+        let out_of_service = || NoCapacity::OutOfService { tenant: self.id().clone() };
+        self.tenant.admit(self.version_for(call_id).ok_or_else(out_of_service)?)
     }
 
-    /// The version that answers a new call: the same for the same id, while nothing is deployed.
+    /// The version that answers a new call: the same for the same id, while nothing is deployed. None while the
+    /// tenant is out of service.
     #[must_use]
-    pub fn version_for(&self, call_id: &str) -> Arc<Version> {
+    pub fn version_for(&self, call_id: &str) -> Option<Arc<Version>> {
         let snapshot = self.snapshot();
-        let ready =
-            |name: Option<VersionName>| name.and_then(|name| snapshot.ready.get(&name)).cloned();
-        let releases = &snapshot.releases;
-        ready(releases.choose(call_id))
-            .or_else(|| ready(releases.active()))
-            .or_else(|| ready(releases.previous()))
-            .unwrap_or_else(|| self.tenant.active())
+        let chosen = snapshot.releases.choose(call_id);
+        let chosen = chosen.and_then(|name| snapshot.ready.get(&name));
+        chosen.or(snapshot.answering.as_ref()).cloned()
     }
 
-    /// Gives a call that has not begun another version, if its own was rolled back since it was admitted.
+    /// Gives a call that has not begun another version, if its own was rolled back since it was admitted and
+    /// another one answers now.
     pub fn admit_again(&self, slot: &mut CallSlot, call_id: &str) {
         let releases = Arc::clone(&self.snapshot().releases);
         let name = slot.version().name.parse::<VersionName>().ok();
         let entry = name.and_then(|name| releases.entry(name));
-        if entry.is_some_and(|entry| entry.rolled_back.is_some()) {
-            slot.answer_with(self.version_for(call_id));
+        if entry.is_some_and(|entry| entry.rolled_back.is_some())
+            && let Some(version) = self.version_for(call_id)
+        {
+            slot.answer_with(version);
         }
     }
 
@@ -250,12 +393,12 @@ impl Deployment {
     /// the active one.
     #[must_use]
     pub fn before(&self, version: &Version) -> Option<Arc<Version>> {
-        let active = self.active();
-        if active.name != version.name {
+        if let Some(active) = self.active().filter(|active| active.name != version.name) {
             return Some(active);
         }
         let snapshot = self.snapshot();
-        snapshot.ready.get(&snapshot.releases.previous()?).cloned()
+        let before = snapshot.ready.get(&snapshot.releases.previous()?);
+        before.filter(|before| before.name != version.name).cloned()
     }
 
     /// The version that is to listen to a new call beside the one that answers it, if any is.
@@ -266,12 +409,10 @@ impl Deployment {
         snapshot.ready.get(&name).cloned()
     }
 
-    /// The version that is active, apart from any canary.
+    /// The version that new calls get, apart from any canary's. None while the tenant is out of service.
     #[must_use]
-    pub fn active(&self) -> Arc<Version> {
-        let snapshot = self.snapshot();
-        let active = snapshot.releases.active().and_then(|name| snapshot.ready.get(&name));
-        active.cloned().unwrap_or_else(|| self.tenant.active())
+    pub fn active(&self) -> Option<Arc<Version>> {
+        self.snapshot().answering.clone()
     }
 
     /// The files of the tenant's folder that a change of means another version: `tenant.toml`, and the component
@@ -286,9 +427,11 @@ impl Deployment {
     /// What is in the store, and which version answers.
     #[must_use]
     pub fn status(&self) -> Status {
+        let snapshot = self.snapshot();
         Status {
-            releases: Arc::clone(&self.snapshot().releases),
-            active: self.active().name.clone(),
+            releases: Arc::clone(&snapshot.releases),
+            active: snapshot.answering.as_ref().map(|version| version.name.clone()),
+            trouble: snapshot.trouble.clone(),
         }
     }
 
@@ -338,11 +481,14 @@ impl Deployment {
             carrier: tried.carrier.clone(),
             recording: tried.recording,
         };
-        let mut ready = self.snapshot().ready.clone();
+        let before = self.snapshot();
+        let mut ready = before.ready.clone();
         ready.retain(|&name, _| changed.after.entry(name).is_some());
         // It is not compiled again when it is activated in a moment.
         ready.insert(staged.name(), Arc::new(version));
-        *lock(&self.snapshot) = Arc::new(Snapshot { releases: changed.after, ready });
+        let (answering, trouble) = (before.answering.clone(), before.trouble.clone());
+        *lock(&self.snapshot) =
+            Arc::new(Snapshot { releases: changed.after, ready, answering, trouble });
         Ok(staged)
     }
 
@@ -360,11 +506,12 @@ impl Deployment {
         let _deploying = lock(&self.deploying);
         let before = place.store.reread()?.after;
         let after = rule(&before)?;
-        self.ready_for(&after, |version, error| {
-            // What was on trial already and can not answer is no obstacle to anything else.
-            let new = before.part_of(version) != after.part_of(version);
-            if new || after.active() == Some(version) { Err(error) } else { Ok(()) }
-        })?;
+        for (version, error) in self.ready_for(&after).failed {
+            // What was to answer already and can not is no obstacle to anything else.
+            if before.part_of(version) != after.part_of(version) {
+                return Err(error);
+            }
+        }
         place.make_folder()?;
         let changed = place.store.change(rule)?;
         self.stand_by(&changed.after)?;
@@ -381,7 +528,8 @@ impl Deployment {
         let Some(place) = &self.place else { return Ok(Arc::default()) };
         let _deploying = lock(&self.deploying);
         let changed = place.store.reread()?;
-        if changed.after != self.snapshot().releases {
+        let snapshot = self.snapshot();
+        if changed.after != snapshot.releases || snapshot.trouble.is_some() {
             self.stand_by(&changed.after)?;
         }
         Ok(changed.after)
@@ -429,11 +577,12 @@ impl Deployment {
     ) -> Result<Option<Arc<Version>>, DeploymentError> {
         let Some(place) = &self.place else { return Ok(None) };
         let releases = place.store.releases();
-        let Some(active) = releases.active() else { return Ok(None) };
         let manifest = self.manifest()?;
-        let component = match &manifest.component {
-            Some(file) => read(file)?,
-            None => place.store.load(active)?.component,
+        let component = match (&manifest.component, releases.active()) {
+            (Some(file), _) => read(file)?,
+            (None, Some(active)) => place.store.load(active)?.component,
+            (None, None) if releases.is_taken_back() => return Ok(None),
+            (None, None) => self.builder.default_component.to_vec(),
         };
         let said = said(&manifest, &component);
         if releases.folder() == Some(said) {
@@ -454,18 +603,23 @@ impl Deployment {
         rehearse(&tried)?;
         let staged = self.stage(&tried, component, BY_FOLDER, "its files changed")?;
         let changed = self.change(|releases| releases.activate(staged.name(), Force::No))?;
-        Ok((changed.before.active() != changed.after.active()).then(|| self.active()))
+        let is_new = changed.before.active() != changed.after.active();
+        Ok(self.active().filter(|_| is_new))
     }
 
     fn store_what_answers(&self, place: &TenantFolder) -> Result<(), DeploymentError> {
         // Versions none of which is active are what a crash between the two steps below leaves.
-        if place.store.reread()?.after.active().is_some() {
+        let releases = place.store.reread()?.after;
+        if releases.active().is_some() || releases.is_taken_back() {
             return Ok(());
         }
-        let answering = self.tenant.active();
+        // Nobody answered, so there is nothing to go back to.
+        let Ok(answering) = self.tenant.named() else { return Ok(()) };
         let manifest = self.manifest()?;
         let component = match &manifest.component {
             Some(file) => Cow::Owned(read(file)?),
+            // Without the operator's words it is anybody's assistant, and a roll-back must not lead to it.
+            None if !manifest.has_instructions => return Ok(()),
             None => Cow::Borrowed(&*self.builder.default_component),
         };
         // A file that was overwritten since is not what answers, and what answers is nowhere else.
@@ -492,41 +646,47 @@ impl Deployment {
         self.stand_by(&changed.after)
     }
 
-    /// Lets new calls have what a releases says.
+    /// Lets new calls have what a state says. An active version that can not answer is an error where it was not
+    /// active before; otherwise another one goes on in its place.
     fn stand_by(&self, releases: &Arc<ReleaseState>) -> Result<(), DeploymentError> {
-        let ready = self.ready_for(releases, |version, error| {
-            if releases.active() == Some(version) {
-                return Err(error);
-            }
-            tracing::error!(tenant = %self.id(), %version, %error, "a version on trial can not answer");
-            Ok(())
-        })?;
-        *lock(&self.snapshot) = Arc::new(Snapshot { releases: Arc::clone(releases), ready });
+        let before = self.snapshot();
+        let mut readied = self.ready_for(releases);
+        let active = releases.active().filter(|_| releases.active() != before.releases.active());
+        if let Some(error) = active.and_then(|active| readied.failed.remove(&active)) {
+            return Err(error);
+        }
+        for (version, error) in &readied.failed {
+            tracing::error!(tenant = %self.id(), %version, %error, "a version can not answer");
+        }
+        let snapshot = self.snapshot_of(Arc::clone(releases), readied, None);
+        if let Some(trouble) = &snapshot.trouble {
+            let answers = Answers(&snapshot);
+            tracing::error!(tenant = %self.id(), "{trouble}. {answers}");
+        } else if before.trouble.is_some() {
+            tracing::info!(tenant = %self.id(), "all is well again: the active version answers");
+        }
+        *lock(&self.snapshot) = Arc::new(snapshot);
         Ok(())
     }
 
-    /// The versions a call may get under a releases, ready to answer. `unready` decides about one that
-    /// can not; a previous version that can not is no obstacle to anything.
-    fn ready_for(
-        &self,
-        releases: &ReleaseState,
-        mut unready: impl FnMut(VersionName, DeploymentError) -> Result<(), DeploymentError>,
-    ) -> Result<BTreeMap<VersionName, Arc<Version>>, DeploymentError> {
+    /// Gets the versions ready that have a part under a state. A previous version that can not answer is no
+    /// obstacle to anything.
+    fn ready_for(&self, releases: &ReleaseState) -> Readied {
         let on_trial = [releases.on_trial(), releases.shadow()];
         let [candidate, shadow] = on_trial.map(|trial| trial.map(|trial| trial.version));
-        let mut ready = BTreeMap::new();
+        let mut readied = Readied::default();
         for name in
             [releases.active(), candidate, shadow, releases.previous()].into_iter().flatten()
         {
             match self.ready(name) {
-                Ok(version) => drop(ready.insert(name, version)),
+                Ok(version) => drop(readied.versions.insert(name, version)),
                 Err(error) if releases.previous() == Some(name) => {
                     tracing::warn!(tenant = %self.id(), version = %name, %error, "no roll-back leads there");
                 }
-                Err(error) => unready(name, error)?,
+                Err(error) => drop(readied.failed.insert(name, error)),
             }
         }
-        Ok(ready)
+        readied
     }
 
     fn compile(&self, component: &[u8]) -> Result<Component, VetError> {
@@ -558,12 +718,26 @@ impl Deployment {
     }
 }
 
+/// Who answers a tenant's callers while something is wrong, in words.
+struct Answers<'a>(&'a Snapshot);
+
+impl fmt::Display for Answers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.answering {
+            Some(version) => write!(f, "{} answers in its place", version.name),
+            None => f.write_str(
+                "The tenant is out of service: its callers hear that the number is not in service",
+            ),
+        }
+    }
+}
+
 /// Drops the compiled forms of what stands nowhere any more.
 fn tidy_cache(builder: &VersionBuilder, deployments: &BTreeMap<TenantId, Arc<Deployment>>) {
     let Some(cache) = &builder.cache else { return };
     let mut known = vec![Digest::of(&builder.default_component)];
     for deployment in deployments.values() {
-        known.push(*deployment.tenant.active().component.digest());
+        known.extend(deployment.tenant.named().map(|version| *version.component.digest()));
         known.extend(deployment.snapshot().releases.entries().iter().map(|entry| entry.component));
     }
     if let Err(error) = cache.keep_only(&builder.engine, &known) {
@@ -584,7 +758,8 @@ fn said(manifest: &Manifest, component: &[u8]) -> Digest {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, DeploymentError> {
-    fs::read(file).map_err(|error| DeploymentError::File { path: file.to_owned(), error })
+    plain_file::read(file, COMPONENT_BYTES_MAX)
+        .map_err(|error| DeploymentError::File { path: file.to_owned(), error })
 }
 
 /// What these locks guard is replaced in one step or is nothing at all, so a panic leaves it whole.

@@ -73,7 +73,8 @@ async fn a_call_whose_version_was_swapped_in_mid_sentence_replays_identical() {
     })
     .await
     .expect("it does not panic");
-    let (newer, older) = (deployment.active(), "v1".parse().expect("a version's name"));
+    let newer = deployment.active().expect("it was just activated");
+    let older = "v1".parse().expect("a version's name");
     let older = deployment.ready(older).expect("it is stored");
 
     let script = caller().then(listen()).say(said("a question", 500)).then(listen()).hang_up();

@@ -4,9 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use cordboard_misbehaving_guests::{bytes, engine};
-use cordboard_tenant::{CompileLimits, TenantError, TenantTable, VersionBuilder};
+use cordboard_tenant::{
+    CompileLimits, Outlook, Tenant, TenantDirectory, TenantError, TenantTable, Version,
+    VersionBuilder,
+};
 use serde_json::{Map, Value, json};
 
 #[test]
@@ -16,7 +20,7 @@ fn without_a_directory_the_default_tenant_answers_everything() {
     assert!(errors.is_empty());
     let tenant = tenants.for_number("+15550100").expect("it is in service");
     assert_eq!(tenant.id().as_str(), "default");
-    assert_eq!(tenant.active().settings, r#"{"voice":"marin"}"#);
+    assert_eq!(named(tenant).settings, r#"{"voice":"marin"}"#);
 }
 
 #[test]
@@ -32,11 +36,11 @@ fn a_number_reaches_its_tenant_with_its_own_settings() {
     let (tenants, errors) = open(Some(dir.path()));
 
     assert!(errors.is_empty(), "{errors:?}");
-    let acme = tenants.for_number("+15550123").expect("it is in service").active();
+    let acme = named(tenants.for_number("+15550123").expect("it is claimed"));
     assert_eq!(acme.tenant.as_str(), "acme");
     let settings: Value = serde_json::from_str(&acme.settings).unwrap();
     assert_eq!(settings, json!({"voice": "cedar", "mood": "calm"}));
-    let other = tenants.for_number("+15550199").expect("it is in service").active();
+    let other = named(tenants.for_number("+15550199").expect("default answers it"));
     let settings: Value = serde_json::from_str(&other.settings).unwrap();
     assert_eq!(settings, json!({"voice": "marin", "mood": "plain"}));
     assert_ne!(acme.name, other.name, "other settings are another version");
@@ -63,7 +67,7 @@ fn whatever_a_manifest_changes_for_a_call_is_another_version() {
     let (tenants, errors) = open(Some(dir.path()));
 
     assert!(errors.is_empty(), "{errors:?}");
-    let name = |id: &str| tenants.tenant(id).expect("it is there").active().name.clone();
+    let name = |id: &str| named(tenants.tenant(id).expect("it is there")).name.clone();
     let names: BTreeSet<_> = (0..manifests.len()).map(|at| name(&format!("t{at}"))).collect();
     assert_eq!(names.len(), manifests.len(), "{names:?}");
     assert_eq!(name("twin"), name("t4"), "the same manifest is the same version");
@@ -88,6 +92,8 @@ fn broken_tenants_are_reported_with_file_and_key_and_the_others_live() {
 
     let mut broken: Vec<_> = errors.iter().map(|e| e.tenant.as_str()).collect();
     broken.sort_unstable();
+    // Once for the file, and once for the numbers that are lost with it.
+    broken.dedup();
     assert_eq!(broken, ["Bad Name", "empty", "missing", "module", "number", "syntax"]);
     let said = |tenant: &str| {
         errors.iter().find(|e| e.tenant == tenant).expect("it is reported").to_string()
@@ -96,12 +102,20 @@ fn broken_tenants_are_reported_with_file_and_key_and_the_others_live() {
     assert!(said("missing").contains("nowhere.wasm"), "{}", said("missing"));
     assert!(said("module").contains("core module, not a component"), "{}", said("module"));
     let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id().as_str()).collect();
-    assert_eq!(ids, ["default", "sound"]);
-    let (sound, seen) = TenantTable::survey(dir.path(), &CompileLimits::default());
-    let words = |errors: &[TenantError]| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(words(&seen), words(&errors), "the survey finds the same without compiling");
-    assert_eq!(sound.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["sound"]);
-    assert!(tenants.tenant("syntax").is_none());
+    assert_eq!(ids, ["missing", "module", "number", "sound", "syntax"]);
+    let answering = tenants.iter().filter(|tenant| tenant.named().is_ok());
+    assert_eq!(answering.map(|tenant| tenant.id().as_str()).collect::<Vec<_>>(), ["sound"]);
+    let (outlooks, seen) = TenantDirectory::survey(dir.path(), &CompileLimits::default());
+    let mut words: Vec<String> = seen.iter().map(ToString::to_string).collect();
+    let told = |it: &Outlook| Some(format!("tenant `{}`: {}", it.id, it.trouble.as_ref()?));
+    words.extend(outlooks.iter().filter_map(told));
+    let mut opened: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    opened.retain(|words| !words.contains("as long as nobody knows"));
+    words.sort_unstable();
+    opened.sort_unstable();
+    assert_eq!(words, opened, "the survey finds the same without compiling");
+    let answering = outlooks.iter().filter(|tenant| tenant.answers);
+    assert_eq!(answering.map(|tenant| tenant.id.as_str()).collect::<Vec<_>>(), ["sound"]);
 }
 
 #[test]
@@ -115,11 +129,42 @@ fn a_broken_tenants_number_is_out_of_service_and_not_answered_by_another() {
     let (tenants, errors) = open(Some(dir.path()));
 
     assert_eq!(errors.len(), 3, "{errors:?}");
-    for number in ["+15550123", "+15550124", "+15550125"] {
-        assert!(tenants.for_number(number).is_none(), "{number} is a broken tenant's");
+    for (number, owner) in [("+15550123", "broken"), ("+15550124", "key"), ("+15550125", "later")] {
+        let tenant = tenants.for_number(number).expect("it keeps its number");
+        assert_eq!(tenant.id().as_str(), owner);
+        assert!(tenant.named().is_err(), "{number} is a broken tenant's");
     }
-    let other = tenants.for_number("+15550199").expect("it is in service");
-    assert_eq!(other.id().as_str(), "default");
+}
+
+#[test]
+fn a_number_that_no_tenant_claims_is_answered_by_nobody_unless_the_operator_made_a_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tenants, _) = open(Some(dir.path()));
+    assert!(tenants.for_number("+15550199").is_some(), "without tenants the built-in one answers");
+
+    write(dir.path(), "acme", "numbers = ['+15550123']");
+    let (tenants, _) = open(Some(dir.path()));
+    assert!(tenants.for_number("+15550199").is_none());
+    assert!(tenants.tenant("default").is_none(), "nobody asked for the built-in assistant");
+
+    write(dir.path(), "default", "");
+    let (tenants, _) = open(Some(dir.path()));
+    let tenant = tenants.for_number("+15550199").expect("the operator named one for it");
+    assert_eq!(tenant.id().as_str(), "default");
+}
+
+#[test]
+fn what_may_be_a_broken_tenants_number_is_answered_by_nobody() {
+    for broken in [&b"\xff\0\x01"[..], b"numbers = [\"+1555"] {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "default", "");
+        write(dir.path(), "acme", "");
+        fs::write(dir.path().join("acme/tenant.toml"), broken).unwrap();
+        let (tenants, errors) = open(Some(dir.path()));
+        assert!(tenants.for_number("+15550123").is_none());
+        let said = errors.iter().map(ToString::to_string).collect::<String>();
+        assert!(said.contains("those that no tenant claims are answered by nobody"), "{said}");
+    }
 }
 
 #[test]
@@ -147,19 +192,21 @@ fn a_directory_that_is_not_there_is_reported_and_calls_are_answered() {
 fn a_tenant_has_no_more_calls_than_it_may_have() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "acme", "max_calls = 2");
+    write(dir.path(), "other", "");
     let (tenants, _) = open(Some(dir.path()));
     let acme = tenants.tenant("acme").expect("it is there");
 
-    let first = acme.admit().unwrap();
-    let _second = acme.admit().unwrap();
-    let full = acme.admit().unwrap_err();
+    let admitted = |tenant: &Arc<Tenant>| tenant.admit(Arc::clone(named(tenant)));
+    let first = admitted(acme).unwrap();
+    let _second = admitted(acme).unwrap();
+    let full = admitted(acme).unwrap_err();
     assert_eq!(full.to_string(), "tenant `acme` has its 2 calls already");
     assert_eq!(acme.live_calls(), 2);
 
     drop(first);
-    assert!(acme.admit().is_ok(), "a call that ended gives its place back");
-    let other = tenants.for_number("+1").expect("it is in service");
-    assert!(other.admit().is_ok(), "the others' places are their own");
+    assert!(admitted(acme).is_ok(), "a call that ended gives its place back");
+    let other = tenants.tenant("other").expect("it is there");
+    assert!(admitted(other).is_ok(), "the others' places are their own");
 }
 
 #[test]
@@ -192,6 +239,10 @@ fn builder(
         default_settings,
         max_calls: 10,
     }
+}
+
+fn named(tenant: &Tenant) -> &Arc<Version> {
+    tenant.named().expect("its folder is sound")
 }
 
 fn write(dir: &Path, tenant: &str, manifest: &str) {

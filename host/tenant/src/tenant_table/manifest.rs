@@ -1,6 +1,5 @@
 //! What `tenant.toml` says now: the manifest on which the next version is made.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,14 +8,17 @@ use super::carrier::CarrierPolicy;
 use super::http::HttpPolicy;
 use super::manifest_text::ManifestText;
 use super::recording::RecordingTerms;
-use super::{MANIFEST, TenantError, manifest_error};
+use super::{MANIFEST, MANIFEST_BYTES_MAX, TenantError, manifest_error};
 use crate::limits::Limits;
+use crate::plain_file;
 
 /// A tenant's file, read afresh for a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// The component the file names, inside the tenant's folder.
     pub component: Option<PathBuf>,
+    /// Whether the file has words of its own for the built-in component to go by: `settings.instructions`.
+    pub has_instructions: bool,
     /// The tenant's settings, those it left out filled in: a JSON object.
     pub settings: String,
     /// What an instance may use.
@@ -39,17 +41,19 @@ impl Manifest {
         folder: &Path,
         default_settings: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Self, TenantError> {
-        let text = match fs::read_to_string(folder.join(MANIFEST)) {
+        let text = match plain_file::read_text(&folder.join(MANIFEST), MANIFEST_BYTES_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(manifest_error(folder, error.to_string())),
         };
         let manifest =
             ManifestText::parse(&text).map_err(|reason| manifest_error(folder, reason))?;
+        let has_instructions = manifest.settings.contains_key("instructions");
         let mut settings = default_settings.clone();
         settings.extend(manifest.settings);
         Ok(Self {
             component: manifest.component.map(|file| folder.join(file)),
+            has_instructions,
             settings: serde_json::Value::Object(settings).to_string(),
             limits: Arc::new(manifest.limits),
             http: manifest.http,

@@ -124,12 +124,20 @@ impl ManifestText {
     }
 }
 
-/// The numbers a manifest claims, whatever else is wrong with it.
+/// The numbers a manifest claims, whatever else is wrong with it. Where it is no TOML, every number that it
+/// has in quotes is its own: a caller who hears nothing in particular beats one whom another tenant answers.
 pub(super) fn numbers(text: &str) -> Vec<String> {
-    let table: toml::Table = text.parse().unwrap_or_default();
+    let Ok(table) = text.parse::<toml::Table>() else {
+        return text.split(['"', '\'']).filter(|it| e164(it).is_ok()).map(str::to_owned).collect();
+    };
     let claimed = table.get("numbers").and_then(toml::Value::as_array).into_iter().flatten();
     let texts = claimed.filter_map(toml::Value::as_str);
     texts.filter(|number| e164(number).is_ok()).map(str::to_owned).collect()
+}
+
+/// Whether the text is TOML at all, which says nothing about its keys.
+pub(super) fn is_toml(text: &str) -> bool {
+    text.parse::<toml::Table>().is_ok()
 }
 
 impl TextLimits {
@@ -249,6 +257,16 @@ mod tests {
         assert_eq!(manifest.limits, Limits::default());
         assert!(manifest.http.secrets().eq(["SHOP"]));
         assert_eq!(*manifest.http.budget(), crate::HttpBudget::default());
+    }
+
+    #[test]
+    fn a_broken_file_keeps_its_numbers() {
+        for text in [
+            "numbers = [\"+15550123\", '+15550124']\n[settings\n",
+            "name = \"numbers = [\"+15550123\", \"+15550124\", \"911\"",
+        ] {
+            assert_eq!(numbers(text), ["+15550123", "+15550124"], "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Which tenant answers which number, with which component, settings and limits.
 //!
-//! A [`Tenant`] has one active [`Version`], which never changes once made. A call takes a [`CallSlot`] and keeps
-//! the version it found there until it ends, whatever becomes the active one meanwhile.
+//! **One rule: a number is answered by the tenant that claims it, or by nobody.** A tenant that can not answer
+//! keeps its numbers. What no tenant claims goes to the tenant `default` where the operator made one, or where
+//! there are no tenants at all.
+//!
+//! A [`Version`] never changes once made. A call takes a [`CallSlot`] and keeps the version it found there until
+//! it ends, whatever becomes the active one meanwhile.
 
 mod carrier;
 mod http;
@@ -13,8 +17,9 @@ use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use carrier::{CarrierPolicy, OverLimit};
@@ -28,8 +33,10 @@ use crate::component::Component;
 use crate::cpu_quota::CpuQuota;
 use crate::engine::Engine;
 use crate::limits::{CompileLimits, Limits};
+use crate::plain_file;
 use crate::spending::Spending;
-use crate::version_store::Digest;
+use crate::version_store::limits::COMPONENT_BYTES_MAX;
+use crate::version_store::{self, Digest};
 use crate::vet::{self, VetError};
 use manifest_text::ManifestText;
 
@@ -62,8 +69,10 @@ pub struct Tenant {
     /// Counts the calls alive, too.
     cpu_quota: Arc<CpuQuota>,
     spending: Arc<Spending>,
-    /// A lock, because a deployment replaces the version while webhooks read it; it is held for one clone.
-    active: RwLock<Arc<Version>>,
+    /// What its folder names, or why that can not answer.
+    named: Result<Arc<Version>, String>,
+    /// Whether its folder names a component, and not only settings for the built-in one.
+    has_own_component: bool,
 }
 
 /// Why a tenant gets no other call now.
@@ -82,6 +91,12 @@ pub enum NoCapacity {
         "tenant `{tenant}` uses more CPU time than its share: make it cheaper, or raise `limits.cpu_ms_per_call_second`"
     )]
     ThrottledOut {
+        /// Which tenant.
+        tenant: TenantId,
+    },
+    /// None of its versions can answer, or all were taken back.
+    #[error("tenant `{tenant}` is out of service")]
+    OutOfService {
         /// Which tenant.
         tenant: TenantId,
     },
@@ -118,6 +133,21 @@ impl Drop for CallSlot {
 }
 
 impl Tenant {
+    /// A tenant whose folder can not be used, with the reason.
+    fn without_folder(id: TenantId, max_calls: u32, reason: String) -> Self {
+        Self::new(id, max_calls, Err(reason), true)
+    }
+
+    fn new(
+        id: TenantId,
+        max_calls: u32,
+        named: Result<Arc<Version>, String>,
+        has_own_component: bool,
+    ) -> Self {
+        let (cpu_quota, spending) = (Arc::default(), Arc::default());
+        Self { id, max_calls, cpu_quota, spending, named, has_own_component }
+    }
+
     /// The tenant's name.
     pub fn id(&self) -> &TenantId {
         &self.id
@@ -138,29 +168,26 @@ impl Tenant {
         &self.spending
     }
 
-    /// The version new calls get.
-    pub fn active(&self) -> Arc<Version> {
-        Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))
+    /// The version that its folder named when the host started: it answers until something is deployed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the folder, with the file.
+    pub fn named(&self) -> Result<&Arc<Version>, &str> {
+        self.named.as_ref().map_err(String::as_str)
     }
 
-    /// Takes a place for one call, with the version that is active now.
+    /// Whether its folder names a component, and not only settings for the built-in one.
+    pub(crate) fn has_own_component(&self) -> bool {
+        self.has_own_component
+    }
+
+    /// Takes a place for one call that this version of the tenant is to answer.
     ///
     /// # Errors
     ///
     /// [`NoCapacity`]: why the tenant gets no other call now.
-    pub fn admit(self: &Arc<Self>) -> Result<CallSlot, NoCapacity> {
-        self.admit_to(self.active())
-    }
-
-    /// Takes a place for one call that another version of this tenant is to answer.
-    ///
-    /// # Errors
-    ///
-    /// As [`Tenant::admit`].
-    pub(crate) fn admit_to(
-        self: &Arc<Self>,
-        version: Arc<Version>,
-    ) -> Result<CallSlot, NoCapacity> {
+    pub fn admit(self: &Arc<Self>, version: Arc<Version>) -> Result<CallSlot, NoCapacity> {
         let tenant = || self.id.clone();
         if self.cpu_quota.is_throttled_out(Instant::now()) {
             return Err(NoCapacity::ThrottledOut { tenant: tenant() });
@@ -173,8 +200,8 @@ impl Tenant {
 }
 
 /// A tenant directory that could not be used. The other tenants are not touched by it.
-#[derive(Debug, thiserror::Error)]
-#[error("tenant `{tenant}` is left out: {path}: {reason}", path = path.display())]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tenant `{tenant}`: {path}: {reason}", path = path.display())]
 pub struct TenantError {
     /// The directory's name.
     pub tenant: String,
@@ -184,12 +211,21 @@ pub struct TenantError {
     pub reason: String,
 }
 
+impl TenantError {
+    /// What is wrong, for where the tenant is named already.
+    pub(crate) fn without_name(&self) -> String {
+        format!("{}: {}", self.path.display(), self.reason)
+    }
+}
+
 /// All tenants of this host.
 #[derive(Debug)]
 pub struct TenantTable {
     by_id: BTreeMap<TenantId, Arc<Tenant>>,
     /// Whose directory claims a number; a tenant that could not be used keeps its numbers.
     by_number: HashMap<String, String>,
+    /// Whether the tenant `default` answers what nobody claims.
+    has_catch_all: bool,
 }
 
 /// What versions are made with.
@@ -210,11 +246,11 @@ pub struct VersionBuilder {
 }
 
 impl TenantTable {
-    /// Reads every `<dir>/<id>/tenant.toml`. There is always a tenant `default`, which answers what no other
-    /// tenant has claimed; `<dir>/default/tenant.toml` gives it settings.
+    /// Reads every `<dir>/<id>/tenant.toml`. Where there is no tenant there is one, `default`, which answers
+    /// every number with the built-in component. The folder `<dir>/default` is the operator's own `default`.
     ///
-    /// What is wrong with a directory is reported, and that tenant left out; nobody else answers the numbers it
-    /// claims. Blocks while components compile.
+    /// What is wrong with a directory is reported, and its tenant has nothing to answer with from there; nobody
+    /// else answers the numbers it claims. Blocks while components compile.
     ///
     /// # Errors
     ///
@@ -225,45 +261,57 @@ impl TenantTable {
     ) -> Result<(Self, Vec<TenantError>), VetError> {
         let mut maker = Maker { builder, compiled: HashMap::new() };
         maker.component(&builder.default_component)?;
-        let mut tenants = Self { by_id: BTreeMap::new(), by_number: HashMap::new() };
-        let mut errors = Vec::new();
+        let (mut claims, mut errors) = (Claims::default(), Vec::new());
         let directories = dir.map(|dir| directories(dir, &mut errors)).unwrap_or_default();
+        let mut by_id = BTreeMap::new();
+        let mut insert = |tenant: Tenant| by_id.insert(tenant.id.clone(), Arc::new(tenant));
         for dir in directories {
-            match tenants.manifest(&dir).and_then(|text| maker.read(&dir, &text)) {
-                Ok((version, max_calls)) => tenants.insert(version, max_calls),
-                Err(error) => errors.push(error),
+            let folder = claims.manifest(&dir).and_then(|text| Folder::read(&dir, &text));
+            match folder.and_then(|folder| maker.tenant(&dir, folder)) {
+                Ok(tenant) => drop(insert(tenant)),
+                Err(error) => {
+                    let id = TenantId::parse(&error.tenant).ok();
+                    if let Some(id) = id.filter(|_| is_tenant(&dir)) {
+                        insert(Tenant::without_folder(id, builder.max_calls, error.without_name()));
+                    }
+                    errors.push(error);
+                }
             }
         }
         let default = TenantId::default_tenant();
-        if !tenants.by_id.contains_key(&default) {
-            let version =
-                maker.version(&default, ManifestText::default(), &builder.default_component)?;
-            tenants.insert(version, builder.max_calls);
+        if by_id.is_empty() && claims.folders == 0 {
+            let folder = Folder::empty(default.clone());
+            by_id.insert(default.clone(), Arc::new(maker.vetted(folder)?));
         }
-        Ok((tenants, errors))
+        let has_catch_all = by_id.contains_key(&default) && claims.lost.is_empty();
+        for dir in claims.lost {
+            let reason = "as long as nobody knows which numbers are its own, those that no tenant claims \
+                          are answered by nobody: put the file right, or move the folder away";
+            errors.push(manifest_error(&dir, reason.to_owned()));
+        }
+        Ok((Self { by_id, by_number: claims.by_number, has_catch_all }, errors))
     }
 
-    /// Looks at every tenant as [`TenantTable::open`] does, but compiles nothing: the names of those that could
-    /// answer, as far as can be seen without, and what is wrong with the others.
-    pub fn survey(dir: &Path, limits: &CompileLimits) -> (Vec<TenantId>, Vec<TenantError>) {
-        let (mut sound, mut errors) = (Vec::new(), Vec::new());
-        let mut tenants = Self { by_id: BTreeMap::new(), by_number: HashMap::new() };
+    /// Looks at every tenant as [`TenantTable::open`] does, but compiles nothing: which could answer with what
+    /// its folder names, as far as can be seen without, and what is wrong with the others.
+    pub(crate) fn survey(dir: &Path, limits: &CompileLimits) -> (Vec<Seen>, Vec<TenantError>) {
+        let (mut claims, mut seen, mut errors) = (Claims::default(), Vec::new(), Vec::new());
         for dir in directories(dir, &mut errors) {
-            let vetted = tenants.manifest(&dir).and_then(|text| {
-                let Folder { id, component, .. } = Folder::read(&dir, &text)?;
-                match component {
-                    None => Ok(id),
-                    Some((path, bytes)) => vet::vet(&bytes, limits)
-                        .map(|_| id)
-                        .map_err(|e| component_error(&dir, path, e.to_string())),
-                }
+            let folder = claims.manifest(&dir).and_then(|text| Folder::read(&dir, &text));
+            let named = folder.and_then(|Folder { component, .. }| match component {
+                None => Ok(Named::BuiltIn),
+                Some((path, bytes)) => vet::vet(&bytes, limits)
+                    .map(|()| Named::Own)
+                    .map_err(|e| component_error(&dir, path, e.to_string())),
             });
-            match vetted {
-                Ok(id) => sound.push(id),
-                Err(error) => errors.push(error),
+            let name = dir.file_name().unwrap_or_default().to_string_lossy();
+            match (TenantId::parse(&name), named) {
+                (Ok(id), named) if is_tenant(&dir) => seen.push(Seen { id, named }),
+                (_, Err(error)) => errors.push(error),
+                (_, Ok(_)) => {}
             }
         }
-        (sound, errors)
+        (seen, errors)
     }
 
     /// The tenant of this name.
@@ -271,28 +319,83 @@ impl TenantTable {
         self.by_id.get(id)
     }
 
-    /// The tenant that answers a called number (E.164, as the carrier gives it), else `default`.
+    /// The tenant that answers a called number (E.164, as the carrier gives it): the one that claims it, else
+    /// `default`, where the operator made one or there is no other.
     ///
-    /// None when the number's own tenant could not be used: its callers are not `default`'s, and must not be
-    /// answered in another's name.
+    /// None when nobody answers it. The tenant need not be in service: its callers are nobody else's.
     pub fn for_number(&self, number: &str) -> Option<&Arc<Tenant>> {
-        let default = TenantId::default_tenant();
-        let id = self.by_number.get(number).map_or(default.as_str(), String::as_str);
-        self.by_id.get(id)
+        match self.by_number.get(number) {
+            Some(owner) => self.by_id.get(owner.as_str()),
+            None if self.has_catch_all => self.by_id.get(&TenantId::default_tenant()),
+            None => None,
+        }
     }
 
     /// All tenants, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Tenant>> {
         self.by_id.values()
     }
+}
 
+/// A tenant as it is seen without compiling.
+pub(crate) struct Seen {
+    pub(crate) id: TenantId,
+    /// What its folder names, as far as it is sound.
+    pub(crate) named: Result<Named, TenantError>,
+}
+
+/// Which component a folder names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// One of the tenant's own.
+    Own,
+    /// None, which leaves the built-in one.
+    BuiltIn,
+}
+
+/// Whether a directory is a tenant's, however broken, and no stray one.
+fn is_tenant(dir: &Path) -> bool {
+    dir.join(MANIFEST).symlink_metadata().is_ok() || version_store::has_versions(dir)
+}
+
+/// Whose numbers are whose, while the directories are read.
+#[derive(Default)]
+struct Claims {
+    by_number: HashMap<String, String>,
+    /// Directories of tenants.
+    folders: usize,
+    /// Those of them whose numbers nobody knows.
+    lost: Vec<PathBuf>,
+}
+
+impl Claims {
     /// Reads a directory's manifest and gives the directory its numbers, first of all: whatever else is wrong with
     /// it, these are its callers.
     fn manifest(&mut self, dir: &Path) -> Result<String, TenantError> {
-        let text = fs::read_to_string(dir.join(MANIFEST))
-            .map_err(|error| manifest_error(dir, error.to_string()))?;
-        self.claim(dir, manifest_text::numbers(&text))?;
-        Ok(text)
+        let is_tenant = is_tenant(dir);
+        self.folders += usize::from(is_tenant);
+        match plain_file::read_text(&dir.join(MANIFEST), MANIFEST_BYTES_MAX) {
+            Ok(text) => {
+                let numbers = manifest_text::numbers(&text);
+                if numbers.is_empty() && !manifest_text::is_toml(&text) {
+                    self.lost.push(dir.to_owned());
+                }
+                self.claim(dir, numbers)?;
+                Ok(text)
+            }
+            // Something was deployed for it before anybody wrote a file: it answers what nobody claims.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && is_tenant && is_default(dir) =>
+            {
+                Ok(String::new())
+            }
+            Err(error) => {
+                if is_tenant {
+                    self.lost.push(dir.to_owned());
+                }
+                Err(manifest_error(dir, error.to_string()))
+            }
+        }
     }
 
     /// Gives a directory its numbers, but for those that an earlier one has.
@@ -311,17 +414,10 @@ impl TenantTable {
         }
         claimed
     }
+}
 
-    fn insert(&mut self, version: Version, max_calls: u32) {
-        let tenant = Tenant {
-            id: version.tenant.clone(),
-            max_calls,
-            cpu_quota: Arc::default(),
-            spending: Arc::default(),
-            active: RwLock::new(Arc::new(version)),
-        };
-        self.by_id.insert(tenant.id.clone(), Arc::new(tenant));
-    }
+fn is_default(dir: &Path) -> bool {
+    dir.file_name().is_some_and(|name| name == TenantId::default_tenant().as_str())
 }
 
 /// What a directory holds, as it stands there.
@@ -333,6 +429,10 @@ struct Folder {
 }
 
 impl Folder {
+    fn empty(id: TenantId) -> Self {
+        Self { id, manifest: ManifestText::default(), component: None }
+    }
+
     fn read(dir: &Path, text: &str) -> Result<Self, TenantError> {
         let wrong = |reason: String| manifest_error(dir, reason);
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
@@ -342,7 +442,7 @@ impl Folder {
             None => None,
             Some(file) => {
                 let path = dir.join(file);
-                let bytes = fs::read(&path)
+                let bytes = plain_file::read(&path, COMPONENT_BYTES_MAX)
                     .map_err(|e| component_error(dir, path.clone(), format!("component: {e}")))?;
                 Some((path, bytes))
             }
@@ -358,19 +458,23 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Makes what a directory says: the version, and how many calls it may have.
-    fn read(&mut self, dir: &Path, text: &str) -> Result<(Version, u32), TenantError> {
-        let Folder { id, manifest, component } = Folder::read(dir, text)?;
+    /// Makes the tenant that a directory describes.
+    fn tenant(&mut self, dir: &Path, folder: Folder) -> Result<Tenant, TenantError> {
+        let path = folder.component.as_ref().map(|(path, _)| path.clone());
+        self.vetted(folder).map_err(|error| match path {
+            Some(path) => component_error(dir, path, error.to_string()),
+            None => manifest_error(dir, error.to_string()),
+        })
+    }
+
+    fn vetted(&mut self, folder: Folder) -> Result<Tenant, VetError> {
+        let Folder { id, manifest, component } = folder;
         let max_calls = manifest.max_calls.unwrap_or(self.builder.max_calls);
-        let version = match component {
-            None => self
-                .version(&id, manifest, &self.builder.default_component)
-                .map_err(|e| manifest_error(dir, e.to_string()))?,
-            Some((path, bytes)) => self
-                .version(&id, manifest, &bytes)
-                .map_err(|e| component_error(dir, path, e.to_string()))?,
+        let version = match &component {
+            Some((_, bytes)) => self.version(&id, manifest, bytes)?,
+            None => self.version(&id, manifest, &self.builder.default_component)?,
         };
-        Ok((version, max_calls))
+        Ok(Tenant::new(id, max_calls, Ok(Arc::new(version)), component.is_some()))
     }
 
     fn version(
@@ -408,6 +512,9 @@ impl Maker<'_> {
 }
 
 const MANIFEST: &str = "tenant.toml";
+
+/// Bytes of a `tenant.toml`: settings are at most 64 KiB, and the rest is a page.
+const MANIFEST_BYTES_MAX: usize = 1024 * 1024;
 
 fn component_error(dir: &Path, path: PathBuf, reason: String) -> TenantError {
     TenantError { path, ..manifest_error(dir, reason) }

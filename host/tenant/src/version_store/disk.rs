@@ -2,15 +2,17 @@
 
 use std::any::Any;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
+
+use crate::plain_file;
 
 /// The steps. Each is one request to the operating system or two that belong together.
 pub trait Disk: Send + Sync + 'static {
     /// Reads a whole file of at most `max` bytes.
     ///
     /// # Errors
-    /// The file is longer ([`io::ErrorKind::FileTooLarge`]) or cannot be read.
+    /// As for [`plain_file::read`].
     fn read(&self, path: &Path, max: usize) -> io::Result<Vec<u8>>;
 
     /// The names in a folder, in no order; those that are not Unicode are not ours and are left out.
@@ -66,15 +68,7 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn read(&self, path: &Path, max: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(max as u64 + 1).read_to_end(&mut bytes)?;
-        if bytes.len() > max {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("longer than {max} bytes"),
-            ));
-        }
-        Ok(bytes)
+        plain_file::read(path, max)
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<String>> {

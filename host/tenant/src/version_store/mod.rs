@@ -6,6 +6,7 @@
 //! ```text
 //! tenants/acme/tenant.toml                    the operator's own file; not touched here
 //! tenants/acme/releases.toml                  which version answers (see `file`); readable, repairable
+//! tenants/acme/.releases.toml.last            its copy, for the day it is lost or broken
 //! tenants/acme/versions/v3/component.wasm     immutable, checked against its sum whenever it is read
 //! tenants/acme/versions/v3/settings.json
 //! tenants/acme/.store.lock                    held while something is written, against other processes
@@ -94,8 +95,8 @@ pub enum VersionStoreError {
     },
     /// There are versions and no `releases.toml`.
     #[error(
-        "{} is missing, although versions/ holds {versions}; put the file back, or move versions/ away and \
-         deploy again", .file.display()
+        "{} is missing, although versions/ holds {versions}; put the file back (its copy is \
+         .releases.toml.last beside it), or move versions/ away and deploy again", .file.display()
     )]
     Missing {
         /// The file.
@@ -153,8 +154,9 @@ pub enum VersionStoreError {
 }
 
 /// What helps with any broken file.
-const REPAIR: &str = "repair the line as the file's first lines say, or put a backup back. Until then no \
-                      deployment is taken, and a running gateway goes on with the last good state";
+const REPAIR: &str = "repair the line as the file's first lines say, or put a backup back (the last good one is \
+                      .releases.toml.last beside it). Until then no deployment is taken, and the gateway goes \
+                      on with the last good state";
 
 fn at_line(line: Option<usize>) -> String {
     line.map(|line| format!(", line {line}")).unwrap_or_default()
@@ -182,16 +184,68 @@ impl VersionStore {
         // Without the lock another process is writing: what looks left over is its work.
         if held.is_some() {
             store.tidy(&releases)?;
+            store.keep_copy(&releases);
         }
         store.adopt(releases);
         Ok(store)
     }
 
-    /// A store whose state is not read yet: empty in memory, while every change reads the disk first. For a
-    /// tenant whose `releases.toml` is broken, until somebody repaired it and [`VersionStore::reread`] finds it good.
+    /// A store that can not be opened, with what can be known of its state without `releases.toml`: the copy of
+    /// the last good one, else the versions that have a folder, of which the newest counts as active. Every
+    /// change reads the disk first, so none is taken before somebody repaired the file and
+    /// [`VersionStore::reread`] finds it good.
     #[must_use]
-    pub fn unread(folder: &Path) -> Self {
-        Self::unread_on(Box::new(RealDisk), folder)
+    pub fn recovered(folder: &Path) -> Self {
+        Self::recovered_on(Box::new(RealDisk), folder)
+    }
+
+    fn recovered_on(disk: Box<dyn Disk>, folder: &Path) -> Self {
+        let store = Self::unread_on(disk, folder);
+        store.adopt(store.last_good().unwrap_or_else(|| store.found()));
+        store
+    }
+
+    /// A store to look at: nothing is locked, tidied or written, so a gateway may be at work in it. What is
+    /// wrong with its state comes beside it.
+    #[must_use]
+    pub fn seen(folder: &Path) -> (Self, Option<VersionStoreError>) {
+        let store = Self::unread_on(Box::new(RealDisk), folder);
+        match store.read() {
+            Ok(releases) => {
+                store.adopt(releases);
+                (store, None)
+            }
+            Err(error) => (Self::recovered(folder), Some(error)),
+        }
+    }
+
+    /// The state as it was written last, if its copy can be read.
+    fn last_good(&self) -> Option<ReleaseState> {
+        // Where all versions were moved away somebody began anew.
+        self.version_folders().ok().filter(|found| !found.is_empty())?;
+        let bytes = self.disk.read(&self.folder.join(STATE_COPY), limits::STATE_BYTES_MAX).ok()?;
+        file::parse(std::str::from_utf8(&bytes).ok()?).ok()
+    }
+
+    /// A state made of the versions that are whole enough to be read. Their sums are what their files have now.
+    fn found(&self) -> ReleaseState {
+        let mut state = ReleaseState::default();
+        for name in self.version_folders().unwrap_or_default() {
+            let folder = self.version_folder(name);
+            let digest = |name: &str, max: usize| {
+                self.disk.read(&folder.join(name), max).ok().map(|bytes| Digest::of(&bytes))
+            };
+            let component = digest(COMPONENT, limits::COMPONENT_BYTES_MAX);
+            let settings = digest(SETTINGS, limits::SETTINGS_BYTES_MAX);
+            let (Some(component), Some(settings)) = (component, settings) else { continue };
+            let (when, by) = (When::from_unix(0), "nobody knows whom".to_owned());
+            let note = "found after releases.toml was lost".to_owned();
+            let rolled_back = None;
+            state.earlier.extend(state.active.replace(name));
+            state.staged = name.number();
+            state.entries.push(Entry { name, component, settings, when, by, note, rolled_back });
+        }
+        state
     }
 
     fn unread_on(disk: Box<dyn Disk>, folder: &Path) -> Self {
@@ -379,8 +433,24 @@ impl VersionStore {
         self.disk.write(&part, text.as_bytes()).map_err(failed("write", &part))?;
         self.disk.rename(&part, &file).map_err(failed("replace", &file))?;
         self.disk.sync_folder(&self.folder).map_err(failed("sync", &self.folder))?;
+        self.keep_copy(releases);
         // It is not read any more; left there, it would mislead a person.
         self.remove(&self.folder.join(STATE_BEFORE_0_2))
+    }
+
+    /// Copies the state that stands. A copy that is torn is none, and one that can not be made is no reason
+    /// to refuse a change.
+    fn keep_copy(&self, releases: &ReleaseState) {
+        if *releases == ReleaseState::default() {
+            return;
+        }
+        let (copy, text) = (self.folder.join(STATE_COPY), file::print(releases, &self.tenant));
+        if self.disk.read(&copy, limits::STATE_BYTES_MAX).is_ok_and(|it| it == text.as_bytes()) {
+            return;
+        }
+        if let Err(error) = self.disk.write(&copy, text.as_bytes()) {
+            tracing::warn!("{} is not up to date: {error}", copy.display());
+        }
     }
 
     /// Puts a version's files in its folder: all of them or none.
@@ -467,6 +537,18 @@ impl VersionStore {
     }
 }
 
+/// Whether something was ever deployed in a tenant's folder, however broken it is now.
+#[must_use]
+pub fn has_versions(folder: &Path) -> bool {
+    let is_there = |name: &&str| folder.join(name).symlink_metadata().is_ok();
+    if [STATE, STATE_BEFORE_0_2].iter().any(is_there) {
+        return true;
+    }
+    VersionStore::unread_on(Box::new(RealDisk), folder)
+        .version_folders()
+        .map_or(true, |found| !found.is_empty())
+}
+
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> VersionStoreError {
     let path = path.to_owned();
     move |error| VersionStoreError::Disk { what, path, error }
@@ -484,6 +566,8 @@ const LOCK_AGAIN: std::time::Duration = std::time::Duration::from_millis(10);
 const STATE: &str = "releases.toml";
 /// Its name up to 0.1: read where there is no other, and removed by the next change.
 const STATE_BEFORE_0_2: &str = "registry.toml";
+/// The copy of the state as it was written last.
+const STATE_COPY: &str = ".releases.toml.last";
 const STATE_PART: &str = ".releases.toml.part";
 const VERSIONS: &str = "versions";
 const VERSION_PART: &str = ".part";

@@ -129,8 +129,8 @@ pub enum Refused {
     /// Nothing to end.
     #[error("there is no shadow to end")]
     NoShadow,
-    /// Nothing to go back to.
-    #[error("no earlier version is left to roll back to; activate one of the versions by name")]
+    /// Nothing to take back.
+    #[error("no version is active, so there is none to take back; activate one by name")]
     NothingEarlier,
     /// Somebody else took the step back.
     #[error(
@@ -236,6 +236,29 @@ impl ReleaseState {
     #[must_use]
     pub fn previous(&self) -> Option<VersionName> {
         self.earlier.last().copied()
+    }
+
+    /// Which versions may answer in place of an active one that can not run, the best first: those that were
+    /// active before, the latest of them first, then the others from the newest on. None of them was rolled
+    /// back.
+    #[must_use]
+    pub fn stand_ins(&self) -> Vec<VersionName> {
+        let mut names: Vec<VersionName> = self.earlier.iter().rev().copied().collect();
+        let unmarked = |entry: &&Entry| entry.rolled_back.is_none();
+        for entry in self.entries.iter().rev().filter(unmarked) {
+            if !names.contains(&entry.name) {
+                names.push(entry.name);
+            }
+        }
+        names.retain(|&name| self.active != Some(name));
+        names
+    }
+
+    /// Whether versions answered and the last of them was taken back: then nobody answers before somebody
+    /// activates another one.
+    #[must_use]
+    pub fn is_taken_back(&self) -> bool {
+        self.active.is_none() && self.entries.iter().any(|entry| entry.rolled_back.is_some())
     }
 
     /// All versions, the oldest first.
@@ -387,20 +410,23 @@ impl ReleaseState {
     }
 
     /// Takes the latest step back and marks its version: the canary where there is one, else the active
-    /// version, whose place the one before it takes again.
+    /// version, whose place the one before it takes again. Where there is none, nobody answers.
     ///
     /// # Errors
-    /// There is no canary, and nothing before the active version.
+    /// There is no canary, and nothing is active.
     pub fn rollback(&self, reason: &str) -> Result<Self, Refused> {
-        match (self.candidate, self.active) {
-            (Some(candidate), _) => self.mark_bad(candidate.version, reason),
-            (None, Some(active)) if self.previous().is_some() => self.mark_bad(active, reason),
-            (None, _) => Err(Refused::NothingEarlier),
+        let latest = self.latest_step().ok_or(Refused::NothingEarlier)?;
+        let mut next = self.mark_bad(latest, reason)?;
+        if next.active == Some(latest) {
+            // Who takes the last one back does not want it to answer, and there is nothing to try beside it.
+            (next.active, next.candidate, next.shadow) = (None, None, None);
         }
+        Ok(next)
     }
 
     /// Marks a version as rolled back and takes it out of service: a canary ends, an active version makes
-    /// place for the one before it. Where there is none it stays, since a bad answer beats no answer.
+    /// place for the one before it. Where there is none it stays, since a bad answer beats no answer, and a
+    /// caller who knows how to make it fail must not silence the line.
     ///
     /// # Errors
     /// It does not exist.

@@ -34,6 +34,71 @@ fn what_was_deployed_is_there_after_a_restart() {
 }
 
 #[test]
+fn a_state_that_is_lost_or_broken_is_known_by_its_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = two_active(folder.path());
+    let before = store.change(|releases| releases.rollback("it stuttered")).unwrap().after;
+    let file = folder.path().join("releases.toml");
+    let good = fs::read(&file).unwrap();
+    for broken in [None, Some(&b""[..]), Some(&good[..good.len() / 2]), Some(b"\xff\0\x01")] {
+        match broken {
+            None => fs::remove_file(&file).unwrap(),
+            Some(bytes) => fs::write(&file, bytes).unwrap(),
+        }
+        assert!(VersionStore::open(folder.path()).is_err(), "{broken:?}");
+        let store = VersionStore::recovered(folder.path());
+        assert_eq!(store.releases(), before, "{broken:?}");
+        assert!(
+            store.change(|it| it.activate(v(2), Force::Yes)).is_err(),
+            "nothing is overwritten"
+        );
+        let (seen, error) = VersionStore::seen(folder.path());
+        assert!(error.is_some() && seen.releases() == before);
+    }
+    fs::write(&file, good).unwrap();
+    assert_eq!(VersionStore::open(folder.path()).unwrap().releases(), before);
+}
+
+#[test]
+fn without_state_and_copy_the_newest_whole_version_counts_as_active() {
+    let folder = tempfile::tempdir().unwrap();
+    two_active(folder.path());
+    for name in ["releases.toml", ".releases.toml.last"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let found = VersionStore::recovered(folder.path()).releases();
+    assert_eq!((found.active(), found.previous()), (Some(v(2)), Some(v(1))));
+    fs::remove_file(folder.path().join("versions/v2/settings.json")).unwrap();
+    let store = VersionStore::recovered(folder.path());
+    assert_eq!(store.releases().active(), Some(v(1)));
+    assert_eq!(store.load(v(1)).unwrap().component, b"one");
+}
+
+#[test]
+fn a_copy_is_made_of_the_state_of_an_older_gateway_and_none_outlives_its_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    two_active(folder.path());
+    let copy = folder.path().join(".releases.toml.last");
+    fs::remove_file(&copy).unwrap();
+    VersionStore::open(folder.path()).unwrap();
+    assert!(copy.is_file());
+    fs::remove_file(folder.path().join("releases.toml")).unwrap();
+    fs::remove_dir_all(folder.path().join("versions")).unwrap();
+    assert_eq!(*VersionStore::open(folder.path()).unwrap().releases(), ReleaseState::default());
+    assert_eq!(*VersionStore::recovered(folder.path()).releases(), ReleaseState::default());
+}
+
+/// A store whose `v2` is active and whose `v1` was.
+fn two_active(folder: &std::path::Path) -> VersionStore {
+    let store = VersionStore::open(folder).unwrap();
+    for (component, name) in [(&b"one"[..], v(1)), (b"two", v(2))] {
+        store.stage(&upload(component, "{}")).unwrap();
+        store.change(|releases| releases.activate(name, Force::No)).unwrap();
+    }
+    store
+}
+
+#[test]
 fn a_changed_component_is_refused_by_name_until_the_original_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let store = VersionStore::open(folder.path()).unwrap();

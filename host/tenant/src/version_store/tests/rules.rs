@@ -49,7 +49,27 @@ fn a_roll_back_leads_to_what_was_active_before_and_marks_what_failed() {
     assert_eq!(once.entry(v(3)).unwrap().rolled_back.as_deref(), Some("one"));
     let twice = once.rollback("two").unwrap();
     assert_eq!((twice.active(), twice.previous()), (Some(v(1)), None));
-    assert_eq!(twice.rollback("three"), Err(Refused::NothingEarlier));
+}
+
+#[test]
+fn taking_the_last_version_back_leaves_nobody_to_answer_until_one_is_activated() {
+    let (releases, _) = active(1).stage(offer(2)).unwrap();
+    let releases = releases.cast_shadow(v(2), Share::percent(5).unwrap()).unwrap();
+    let releases = releases.rollback("it stuttered").unwrap();
+    assert!(releases.is_taken_back());
+    assert_eq!((releases.choose("CA1"), releases.shadow()), (None, None));
+    assert_eq!(releases.rollback("again"), Err(Refused::NothingEarlier));
+    let releases = releases.activate(v(2), Force::No).unwrap();
+    assert!(!releases.is_taken_back());
+    assert_eq!((releases.active(), releases.previous()), (Some(v(2)), None));
+}
+
+#[test]
+fn who_answered_last_stands_in_first_and_nobody_who_was_rolled_back() {
+    let releases = store_of(5).activate(v(3), Force::No).unwrap();
+    let releases = releases.activate(v(1), Force::No).unwrap().activate(v(5), Force::No).unwrap();
+    let releases = releases.mark_bad(v(4), "trapped").unwrap();
+    assert_eq!(releases.stand_ins(), [v(1), v(3), v(2)]);
 }
 
 #[test]
@@ -265,7 +285,9 @@ fn no_sequence_of_operations_breaks_a_registry() {
                     done += 1;
                     fits_together(&next);
                     assert!(
-                        next.active().is_some() || releases.active().is_none(),
+                        next.active().is_some()
+                            || releases.active().is_none()
+                            || next.is_taken_back(),
                         "lost the active one"
                     );
                     releases = next;
