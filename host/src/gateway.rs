@@ -4,10 +4,12 @@
 //! [`CallDirectory`]'s, and which version answers them is up to [`Rollouts`].
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use cordboard_call::contract::{CallInfo, Publication};
 use cordboard_tenant::{
     CompileLimits, CompiledCache, Compiler, Engine, EngineConfig, TenantDirectory, VersionBuilder,
@@ -66,6 +68,8 @@ pub struct Gateway {
     pub signing_keys: Renewable<Option<Vec<SigningKey>>>,
     /// Who changed what; absent where nobody may.
     pub(crate) audit: Option<Arc<Audit>>,
+    /// The tenants directory, locked against other gateways until this one drains.
+    tenants_held: Mutex<Option<File>>,
 }
 
 impl Gateway {
@@ -92,7 +96,9 @@ impl Gateway {
         for advice in engine.advice() {
             tracing::warn!("{advice}");
         }
-        let (tenants, problems) = open_tenants(&config, &engine).await?;
+        let tenants_dir = tenants_dir(&config)?;
+        let tenants_held = tenants_dir.as_deref().map(hold).transpose()?.flatten();
+        let (tenants, problems) = open_tenants(tenants_dir, &config, &engine).await?;
         for problem in problems {
             tracing::error!("{problem}");
         }
@@ -131,6 +137,7 @@ impl Gateway {
             metrics,
             audit,
             config,
+            tenants_held: Mutex::new(tenants_held),
         }))
     }
 
@@ -158,6 +165,8 @@ impl Gateway {
     /// Refuses new calls, gives running ones until `deadline`, and returns when none is left. A call
     /// whose stream was announced and has not come yet is a running one.
     pub async fn drain(&self, deadline: Duration) {
+        // Who takes the calls that are refused here from now on may begin.
+        drop(self.tenants_held.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.admissions.drain(&self.calls, deadline).await;
     }
 
@@ -169,7 +178,6 @@ impl Gateway {
         }
         self.calls.forget_expired(now);
         self.rollouts.is_lagging();
-        self.count_troubles();
     }
 
     /// Takes stock of which tenants answer.
@@ -200,6 +208,7 @@ impl Gateway {
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.ticker_ticks.set(gauge(beat.ticks));
         self.metrics.ticker_late.set(gauge(beat.late));
+        self.count_troubles();
         self.metrics.text()
     }
 
@@ -215,8 +224,43 @@ impl Gateway {
     }
 }
 
+/// The tenants directory, where there is one.
+fn tenants_dir(config: &Config) -> anyhow::Result<Option<PathBuf>> {
+    let dir = &config.tenants_dir;
+    // Where somebody may deploy there must be a place for it.
+    if !config.admin.tokens.is_empty() {
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("can not make {} (tenants_dir)", dir.display()))?;
+    }
+    if dir.exists() && !dir.is_dir() {
+        bail!("{} (tenants_dir) is no folder; name the one that holds the tenants", dir.display());
+    }
+    Ok(dir.is_dir().then(|| dir.clone()))
+}
+
+/// Locks a tenants directory until the answer is dropped or the process ends: a second gateway on it would serve
+/// old versions, since nobody tells it of a deployment.
+fn hold(dir: &Path) -> anyhow::Result<Option<File>> {
+    let dir_is = dir.display();
+    // The directory itself: it may be on a medium on which no file can be made.
+    let locked = File::open(dir).map(|file| (file.try_lock(), file));
+    match locked {
+        Ok((Ok(()), file)) => Ok(Some(file)),
+        Ok((Err(TryLockError::WouldBlock), _)) => bail!(
+            "another gateway runs on {dir_is} (tenants_dir), and neither would see what is deployed through the \
+             other. End it first, which lets it drain while this one answers, or give this one a directory \
+             of its own"
+        ),
+        Ok((Err(TryLockError::Error(error)), _)) | Err(error) => {
+            tracing::warn!("whether another gateway runs on {dir_is} can not be told: {error}");
+            Ok(None)
+        }
+    }
+}
+
 /// Reads the tenants directory; components compile meanwhile, so off the runtime's threads.
 async fn open_tenants(
+    dir: Option<PathBuf>,
     config: &Config,
     engine: &Engine,
 ) -> anyhow::Result<(TenantDirectory, Vec<String>)> {
@@ -224,13 +268,6 @@ async fn open_tenants(
     if let Some(voice) = &config.voice {
         settings.insert("voice".to_owned(), voice.clone().into());
     }
-    // Where somebody may deploy there must be a place for it.
-    if !config.admin.tokens.is_empty() {
-        std::fs::create_dir_all(&config.tenants_dir).with_context(|| {
-            format!("can not make {} (tenants_dir)", config.tenants_dir.display())
-        })?;
-    }
-    let dir = config.tenants_dir.is_dir().then(|| config.tenants_dir.clone());
     let calls = u32::try_from(config.calls.max_per_tenant).unwrap_or(u32::MAX);
     let engine = engine.clone();
     let limits =

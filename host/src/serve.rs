@@ -157,31 +157,60 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .with_state(gateway)
 }
 
-/// The one page of the metrics' own port. Whoever reaches that port may read it.
+/// The pages of the metrics' own port, which name tenants. Whoever reaches that port may read them.
 fn metrics_router(gateway: Arc<Gateway>) -> Router {
     let page = |State(gateway): State<Arc<Gateway>>| async move {
         ([(header::CONTENT_TYPE, OPENMETRICS)], gateway.metrics_text())
     };
-    Router::new().route("/metrics", get(page)).with_state(gateway)
+    Router::new()
+        .route("/metrics", get(page))
+        .route("/ready", get(ready_with_names))
+        .with_state(gateway)
 }
 
 async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+    let (status, mut text, troubles) = readiness(&gateway);
+    if troubles > 0 {
+        // Not which: that is for those who may know the tenants' names.
+        text = format!(
+            "{text}{troubles} of the tenants in trouble; /ready beside /metrics says which\n"
+        );
+    }
+    (status, text).into_response()
+}
+
+async fn ready_with_names(State(gateway): State<Arc<Gateway>>) -> Response {
+    let (status, mut text, _) = readiness(&gateway);
+    for deployment in gateway.tenants.deployments() {
+        let tenant = deployment.id();
+        let state = deployment.status();
+        text += &match (state.active, state.trouble) {
+            (Some(_), None) => continue,
+            (Some(version), Some(trouble)) => {
+                format!("{tenant}: {version} answers in its place: {trouble}\n")
+            }
+            (None, trouble) => {
+                format!("{tenant}: out of service: {}\n", trouble.unwrap_or_default())
+            }
+        };
+    }
+    (status, text).into_response()
+}
+
+/// Whether calls are answered here, and how many tenants have something else answer than what is to, or
+/// nothing. One tenant's trouble takes no call from the others; where all are out of service nobody is answered.
+fn readiness(gateway: &Gateway) -> (StatusCode, String, usize) {
+    let states: Vec<_> =
+        gateway.tenants.deployments().map(|deployment| deployment.status()).collect();
+    let troubles = states.iter().filter(|state| state.trouble.is_some()).count();
     if gateway.admissions.is_draining() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned(), troubles);
     }
-    let out_of_service: Vec<String> = (gateway.tenants.deployments())
-        .filter(|deployment| deployment.active().is_none())
-        .map(|deployment| deployment.id().to_string())
-        .collect();
-    if out_of_service.is_empty() {
-        return "ready\n".into_response();
+    if states.iter().all(|state| state.active.is_none()) {
+        let words = "no tenant is in service\n".to_owned();
+        return (StatusCode::SERVICE_UNAVAILABLE, words, troubles);
     }
-    let words = format!("out of service: {}\n", out_of_service.join(", "));
-    // One tenant's trouble takes no call from the others.
-    if out_of_service.len() < gateway.tenants.deployments().count() {
-        return format!("ready\n{words}").into_response();
-    }
-    (StatusCode::SERVICE_UNAVAILABLE, words).into_response()
+    (StatusCode::OK, "ready\n".to_owned(), troubles)
 }
 
 async fn sweep(gateway: Arc<Gateway>) {

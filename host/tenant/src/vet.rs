@@ -250,6 +250,9 @@ fn vet_import(import: &str) -> Result<(), VetError> {
         return require_our_version(import, version);
     }
     let refuse = |advice| Err(VetError::UnknownImport { name: import.to_owned(), advice });
+    if name.starts_with("cordboard:tenant/") {
+        return refuse("this host speaks a contract without it; see wit/ of this host's version");
+    }
     let Some((package, interface)) = name.split_once('/') else {
         return refuse(
             "tenants get `cordboard:tenant/log` and WASI 0.2 with nothing granted, and no functions besides",
@@ -307,13 +310,32 @@ fn vet_import(import: &str) -> Result<(), VetError> {
     Ok(())
 }
 
+/// Whether a tenant that was built for this version of the contract can be run by this host, if it needs nothing
+/// that is not there: both are on one track of semantic versions, whichever is the newer one.
+pub(crate) fn is_compatible(found: &str) -> bool {
+    track(found) == track(CONTRACT_VERSION)
+}
+
+/// The part of a version that says what it is compatible with: `1` of 1.2.3, `0.1` of 0.1.2, and all of what is
+/// not finished.
+fn track(version: &str) -> &str {
+    let mut parts = version.splitn(3, '.');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(_), Some(_), Some(patch)) if !patch.bytes().all(|b| b.is_ascii_digit()) => version,
+        (Some("0"), Some("0"), Some(_)) => version,
+        (Some("0"), Some(minor), Some(_)) => &version[..2 + minor.len()],
+        (Some(major), Some(_), Some(_)) => major,
+        _ => version,
+    }
+}
+
 /// Splits `package/interface@version`.
 pub(crate) fn split(name: &str) -> (&str, &str) {
     name.rsplit_once('@').unwrap_or((name, ""))
 }
 
 fn require_our_version(name: &str, found: &str) -> Result<(), VetError> {
-    if found == CONTRACT_VERSION {
+    if is_compatible(found) {
         return Ok(());
     }
     Err(VetError::WrongVersion { name: name.to_owned(), found: found.to_owned() })
@@ -444,6 +466,22 @@ mod tests {
             number >>= 7;
         }
         to.push(number as u8);
+    }
+
+    #[test]
+    fn versions_of_the_contract_on_one_track_are_taken_whichever_is_newer() {
+        for version in ["0.1.0", "0.1.1", "0.1.27"] {
+            let handler = [format!("cordboard:tenant/handler@{version}")];
+            assert_eq!(vet_exports(&handler), Ok(()));
+            assert_eq!(vet_import(&format!("cordboard:tenant/types@{version}")), Ok(()));
+        }
+        for version in ["0.2.0", "0.1.1-rc.1", "1.0.0", "0.1", "", "0.10.0"] {
+            let handler = [format!("cordboard:tenant/handler@{version}")];
+            assert!(matches!(vet_exports(&handler), Err(VetError::WrongVersion { .. })));
+        }
+        assert_eq!((track("1.2.3"), track("0.1.2"), track("0.0.3")), ("1", "0.1", "0.0.3"));
+        let error = vet_import("cordboard:tenant/directory@0.1.1").unwrap_err().to_string();
+        assert!(error.contains("cordboard:tenant/directory@0.1.1"), "{error}");
     }
 
     #[test]

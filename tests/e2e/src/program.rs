@@ -159,7 +159,8 @@ impl Drop for Served {
 }
 
 /// The address in a line such as `answering calls listen=127.0.0.1:8080`.
-fn listen_of(line: &str) -> String {
+#[must_use]
+pub fn listen_of(line: &str) -> String {
     let (_, rest) = line.split_once("listen=").expect("it says where");
     rest.split_whitespace().next().unwrap_or_default().to_owned()
 }

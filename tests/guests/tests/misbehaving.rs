@@ -463,6 +463,24 @@ fn speaks_another_version() {
 }
 
 #[test]
+fn a_newer_patch_of_the_contract_is_spoken() {
+    one_worker(async {
+        let mut newer = cordboard_misbehaving_guests::bytes("echoes");
+        let name = b"cordboard:tenant/";
+        let places: Vec<usize> =
+            (0..newer.len()).filter(|&at| newer[at..].starts_with(name)).collect();
+        for at in places {
+            let version =
+                newer[at..].windows(6).position(|it| it == b"@0.1.0").expect("it has one");
+            newer[at + version..][..6].copy_from_slice(b"@0.1.1");
+        }
+        let limits = CompileLimits::default();
+        let component = Component::vet_and_compile(engine(), &newer, &limits).unwrap();
+        assert!(component.has_handover());
+    });
+}
+
+#[test]
 fn has_wrong_types() {
     let error = refused("has_wrong_types");
 

@@ -5,6 +5,7 @@ use wasmtime::component::{Component, ComponentNamedList, Lift, Lower};
 
 use super::types::{Action, CallInfo, Event};
 use super::{CONTRACT_VERSION, HANDLER, HANDOVER};
+use crate::vet;
 
 /// Checks the export every tenant has.
 ///
@@ -44,7 +45,10 @@ where
 
 fn function(component: &Component, of: &str, name: &str) -> Option<ComponentFunc> {
     let (engine, world) = (component.engine(), component.component_type());
-    match world.get_export(engine, &interface(of))?.ty {
+    // Whatever version of it is there was found compatible.
+    let mut exports = world.exports(engine);
+    let (_, export) = exports.find(|(name, _)| vet::split(name).0 == of)?;
+    match export.ty {
         ComponentItem::ComponentInstance(instance) => match instance.get_export(engine, name)?.ty {
             ComponentItem::ComponentFunc(function) => Some(function),
             _ => None,

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use cordboard_e2e::program::{Served, cordboard};
+use cordboard_e2e::program::{Served, cordboard, listen_of};
 use cordboard_e2e::{World, checks, until};
 use cordboard_misbehaving_guests::{bombs, bytes};
 use cordboard_sim::carrier::{CallPlan, Carrier, CarrierConfig, End};
 use cordboard_sim::model::{Answer, Exchange, ModelConfig, ModelScript, ModelServer};
+use cordboard_tenant::version_store::{Force, Upload, VersionStore, When};
 use serde_json::Value;
 
 use crate::listening::{Turns, greeted};
@@ -122,23 +123,123 @@ async fn unsigned_requests_have_one_line() {
     assert!((1..=2).contains(&lines), "{lines} lines");
 }
 
-async fn sigterm_ends_a_gateway_whose_start_hangs_on_a_file() {
+async fn a_pipe_in_place_of_a_file_holds_no_start_and_is_refused_by_name() {
     let model = answering().await;
     let place = tempfile::tempdir().expect("this machine has a place for temporary files");
     let folder = place.path().join("acme");
     std::fs::create_dir(&folder).expect("the directory is ours");
     let pipe = Command::new("mkfifo").arg(folder.join("tenant.toml")).status();
     assert!(pipe.expect("mkfifo is everywhere").success());
-    let mut command = gateway(&["serve"], &model, place.path());
-    command.env("CORDBOARD_NONSENSE", "1");
-    let mut served = Served::spawn(command);
-    // The first thing it says, once it listens to signals.
-    served.said("CORDBOARD_NONSENSE").await;
+    let mut served = Served::spawn(gateway(&["serve"], &model, place.path()));
 
-    served.hang_up();
+    let said = served.said("tenant.toml").await;
+    let ready = served.said("answering calls").await;
     served.terminate();
 
+    assert!(said.contains("ERROR") && said.contains("named pipe"), "{said}");
+    assert!(ready.contains("listen="), "{ready}");
     assert_eq!(served.ended().await, Some(0));
+}
+
+async fn a_tenant_whose_active_version_is_lost_is_answered_by_its_own_and_all_commands_tell_so() {
+    let model = answering().await;
+    let place = tempfile::tempdir().expect("this machine has a place for temporary files");
+    let tenants = place.path();
+    for (tenant, number) in [("acme", ACME), ("lost", LOST)] {
+        let folder = tenants.join(tenant);
+        std::fs::create_dir(&folder).expect("the directory is ours");
+        let manifest = format!("numbers = ['{number}']\n");
+        std::fs::write(folder.join("tenant.toml"), manifest).expect("the directory is ours");
+        let store = VersionStore::open(&folder).expect("an empty store opens");
+        let sound = bytes("echoes");
+        let components =
+            if tenant == "acme" { vec![sound.clone(), marked(sound)] } else { vec![sound] };
+        for component in components {
+            let upload = Upload {
+                component: &component,
+                settings: "{}",
+                when: When::from_unix(0),
+                by: "a test",
+                note: "",
+            };
+            let (_, staged) = store.stage(&upload).expect("the disk has room");
+            let changed = store.change(|it| it.activate(staged.name(), Force::No));
+            changed.expect("it may be active");
+        }
+    }
+    for cut in ["acme/versions/v2/component.wasm", "lost/versions/v1/component.wasm"] {
+        std::fs::write(tenants.join(cut), b"\0asm").expect("it is there");
+    }
+    let mut command = gateway(&["serve"], &model, tenants);
+    command
+        .env("CORDBOARD_METRICS_LISTEN", "127.0.0.1:0")
+        .env("CORDBOARD_ADMIN_LISTEN", "127.0.0.1:0")
+        .env("CORDBOARD_ADMIN_TOKEN", TOKEN);
+    let mut served = Served::spawn(command);
+    let acme = served.said("tenant `acme`: v2 can not answer").await;
+    let lost = served.said("tenant `lost`: v1 can not answer").await;
+    served.address = listen_of(&served.said("answering calls").await);
+    let admin = served.admin_address().await;
+    let metrics = served.metrics_address().await;
+    let webhook = format!("http://{}/incoming-call", served.address);
+    let called =
+        |number: &str| carrier().start(&webhook, CallPlan { to: number.to_owned(), ..talk() });
+
+    assert!(acme.contains("ERROR") && acme.contains("v1 answers in its place"), "{acme}");
+    assert!(lost.contains("ERROR") && lost.contains("out of service"), "{lost}");
+    let second = gateway(&["serve"], &model, tenants).output().expect("the program runs");
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && said.contains("another gateway runs on"), "{said}");
+
+    let told = |arguments: &[&str]| {
+        let output = gateway(arguments, &model, tenants)
+            .env("CORDBOARD_ADMIN_URL", format!("http://{admin}"))
+            .env("CORDBOARD_ADMIN_TOKEN", TOKEN)
+            .output()
+            .expect("the program runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let listed = told(&["tenants"]);
+    assert!(listed.contains("acme: v1 answers in its place: v2 can not answer"), "{listed}");
+    assert!(listed.contains("lost: OUT OF SERVICE: v1 can not answer"), "{listed}");
+    let versions = told(&["versions", "acme"]);
+    assert!(versions.contains("stand-in") && versions.contains("failed"), "{versions}");
+    let doctor = told(&["doctor"]);
+    assert!(doctor.contains("acme (v1)") && doctor.contains("v2 can not answer"), "{doctor}");
+    assert!(doctor.contains("tenant `lost`: v1 can not answer"), "{doctor}");
+    let page = async |address: &str, path: &str| {
+        let answer = plain_client().get(format!("http://{address}{path}")).send().await;
+        answer.expect("it answers").text().await.expect("it is text")
+    };
+    let ready = page(&metrics, "/ready").await;
+    assert!(ready.contains("acme: v1 answers in its place"), "{ready}");
+    assert!(ready.contains("lost: out of service"), "{ready}");
+    let public = page(&served.address, "/ready").await;
+    assert!(public.contains("2 of the tenants") && !public.contains("acme"), "{public}");
+    let figures = page(&metrics, "/metrics").await;
+    assert!(figures.contains("cordboard_tenant_trouble{tenant=\"acme\"} 1"), "{figures}");
+    assert!(figures.contains("cordboard_tenant_trouble{tenant=\"lost\"} 2"), "{figures}");
+
+    let running = called(ACME);
+    until("the call is listed", || told(&["calls"]).contains("v1")).await;
+    drop(running);
+    for number in [LOST, "+15550199999"] {
+        let answer = called(number).finished().await;
+        let twiml = answer.requests[0].body.clone();
+        assert!(twiml.contains("not in service"), "{number}: {twiml}");
+    }
+    served.terminate();
+    served.ended().await;
+}
+
+const ACME: &str = "+15550100001";
+const LOST: &str = "+15550100002";
+
+/// The same component with other bytes.
+fn marked(mut component: Vec<u8>) -> Vec<u8> {
+    // A custom section: its size, the size of its name, and the name.
+    component.extend([0, 5, 4, b'm', b'a', b'r', b'k']);
+    component
 }
 
 async fn components_made_to_be_expensive_are_refused_while_a_call_runs_and_leave_no_memory_taken() {
@@ -262,6 +363,7 @@ crate::scenarios![
     a_log_that_nobody_reads_costs_no_call_a_frame_and_sigterm_still_ends_it,
     sighup_reads_all_again_and_no_call_notices,
     unsigned_requests_have_one_line,
-    sigterm_ends_a_gateway_whose_start_hangs_on_a_file,
+    a_pipe_in_place_of_a_file_holds_no_start_and_is_refused_by_name,
+    a_tenant_whose_active_version_is_lost_is_answered_by_its_own_and_all_commands_tell_so,
     components_made_to_be_expensive_are_refused_while_a_call_runs_and_leave_no_memory_taken,
 ];
