@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cordboard_tenant::plain_file;
 use cordboard_tenant::version_store::When;
 use serde_json::{Value, json};
 
@@ -141,6 +142,7 @@ impl Audit {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
+    plain_file::can_be_file(path)?;
     OpenOptions::new().append(true).create(true).open(path)
 }
 

@@ -1,7 +1,7 @@
 //! What the API tells of tenants, their versions and their running calls.
 
-use cordboard_tenant::{Deployment, Status};
 use cordboard_tenant::version_store::{self, Candidate, Entry, ReleaseState};
+use cordboard_tenant::{Deployment, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -452,6 +452,19 @@ async fn a_lost_release_state_leaves_the_version_in_place_that_answered_last() {
 }
 
 #[tokio::test]
+async fn settings_that_are_not_in_force_are_told_with_what_to_do() {
+    let supervisor = InstanceSupervisor::open().await;
+    let deployment = |gateway: &Gateway| Arc::clone(gateway.tenants.deployment("acme").unwrap());
+    supervisor.deploy("acme", "then=activate", component("two")).await.done();
+    assert_eq!(deployment(&supervisor.gateway).settings_not_in_force(), None);
+    let manifest = supervisor.folder("acme").join("tenant.toml");
+    std::fs::write(&manifest, "[settings]\nvoice = \"cedar\"\n").unwrap();
+    let again = InstanceSupervisor::on(supervisor.tenants.path()).await;
+    let told = deployment(&again.gateway).settings_not_in_force().unwrap();
+    assert!(told.contains("v2 answers") && told.contains("deploy it again"), "{told}");
+}
+
+#[tokio::test]
 async fn a_new_tenants_first_version_gives_way_to_nobody() {
     let supervisor = InstanceSupervisor::open().await;
     // Nothing in it says that anybody wants the built-in assistant.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use cordboard_tenant::plain_file;
+
 use super::dotenv;
 use super::keys::{self, Key};
 use super::problem::{Problem, Problems};
@@ -46,6 +48,9 @@ impl fmt::Display for Source {
     }
 }
 
+/// Bytes of a configuration file or of `.env`. The example with all its comments has 8 KiB.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
+
 impl Sources {
     /// Reads the process's environment, `.env` in the working directory if there is one, and the
     /// configuration file: `config` if given, else `cordboard.toml` if there is one.
@@ -55,7 +60,7 @@ impl Sources {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let mut sources = Self { environment, ..Self::default() };
-        match std::fs::read_to_string(".env") {
+        match plain_file::read_text(Path::new(".env"), FILE_BYTES_MAX) {
             Ok(text) => sources = sources.dotenv(&text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -63,7 +68,7 @@ impl Sources {
             }
         }
         let path = config.unwrap_or(Path::new("cordboard.toml"));
-        match std::fs::read_to_string(path) {
+        match plain_file::read_text(path, FILE_BYTES_MAX) {
             Ok(text) => sources = sources.file(&path.display().to_string(), &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && config.is_none() => {}
             Err(error) => sources.problems.push(Problem::new(

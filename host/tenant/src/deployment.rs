@@ -304,7 +304,27 @@ impl Deployment {
             ));
         }
         *lock(&deployment.snapshot) = Arc::new(snapshot);
+        if let Some(words) = deployment.settings_not_in_force() {
+            tracing::warn!(tenant = %deployment.id(), "{words}");
+        }
         deployment
+    }
+
+    /// What to do where `tenant.toml` has other settings than the version that answers.
+    #[must_use]
+    pub fn settings_not_in_force(&self) -> Option<String> {
+        let answering =
+            self.active().filter(|version| version.name.parse::<VersionName>().is_ok())?;
+        let manifest = self.manifest().ok().filter(|it| it.settings != answering.settings)?;
+        let how = match manifest.component {
+            Some(_) => "save its tenant.toml once more and send SIGHUP, or deploy it again",
+            None => "deploy it again, or save its tenant.toml once more and send SIGHUP",
+        };
+        Some(format!(
+            "the [settings] in its tenant.toml are not in force: {} answers with those that it was deployed \
+             with. To have them, {how}",
+            answering.name
+        ))
     }
 
     /// Decides who answers under a state, of which this much is ready.

@@ -47,6 +47,18 @@ pub fn is_file(about: &Metadata) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, words))
 }
 
+/// Refuses to write over what is no file. What is not there yet can become one.
+///
+/// # Errors
+/// As for [`is_file`].
+pub fn can_be_file(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        Ok(about) => is_file(&about),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(unix)]
 fn kind_of(kind: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt as _;
@@ -87,6 +99,7 @@ mod tests {
         ] {
             let error = read(path, 10).unwrap_err();
             assert!(error.to_string().contains(name), "{}: {error}", path.display());
+            assert_eq!(can_be_file(path).unwrap_err().to_string(), error.to_string());
         }
     }
 
@@ -97,6 +110,7 @@ mod tests {
         std::fs::write(&file, "four").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert_eq!(read_text(&link, 4).unwrap(), "four");
+        assert!(can_be_file(&link).is_ok() && can_be_file(&dir.path().join("new")).is_ok());
         assert_eq!(read(&file, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 }

@@ -313,20 +313,21 @@ fn vet_import(import: &str) -> Result<(), VetError> {
 /// Whether a tenant that was built for this version of the contract can be run by this host, if it needs nothing
 /// that is not there: both are on one track of semantic versions, whichever is the newer one.
 pub(crate) fn is_compatible(found: &str) -> bool {
-    track(found) == track(CONTRACT_VERSION)
+    track(found).is_some() && track(found) == track(CONTRACT_VERSION)
 }
 
 /// The part of a version that says what it is compatible with: `1` of 1.2.3, `0.1` of 0.1.2, and all of what is
-/// not finished.
-fn track(version: &str) -> &str {
+/// not finished. None of what is no version.
+fn track(version: &str) -> Option<&str> {
     let mut parts = version.splitn(3, '.');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(_), Some(_), Some(patch)) if !patch.bytes().all(|b| b.is_ascii_digit()) => version,
-        (Some("0"), Some("0"), Some(_)) => version,
-        (Some("0"), Some(minor), Some(_)) => &version[..2 + minor.len()],
-        (Some(major), Some(_), Some(_)) => major,
-        _ => version,
-    }
+    let (major, minor, patch) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_finished = patch.bytes().all(|b| b.is_ascii_digit());
+    Some(match (major, minor) {
+        _ if !is_finished => version,
+        ("0", "0") => version,
+        ("0", minor) => &version[..2 + minor.len()],
+        (major, _) => major,
+    })
 }
 
 /// Splits `package/interface@version`.
@@ -479,7 +480,9 @@ mod tests {
             let handler = [format!("cordboard:tenant/handler@{version}")];
             assert!(matches!(vet_exports(&handler), Err(VetError::WrongVersion { .. })));
         }
-        assert_eq!((track("1.2.3"), track("0.1.2"), track("0.0.3")), ("1", "0.1", "0.0.3"));
+        for (version, of) in [("1.2.3", "1"), ("0.1.2", "0.1"), ("0.0.3", "0.0.3")] {
+            assert_eq!(track(version), Some(of));
+        }
         let error = vet_import("cordboard:tenant/directory@0.1.1").unwrap_err().to_string();
         assert!(error.contains("cordboard:tenant/directory@0.1.1"), "{error}");
     }

@@ -84,6 +84,7 @@ impl Disk for RealDisk {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        plain_file::can_be_file(path)?;
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
             // On a full disk the half of a component would be in the way of everybody's next one.
@@ -109,6 +110,7 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
+        plain_file::can_be_file(path)?;
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(file))),
