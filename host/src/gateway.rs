@@ -93,6 +93,7 @@ impl Gateway {
             Compiler::Child(config.compile.process.clone())
         };
         let engine = Engine::with_compiler(&EngineConfig { instances_max: instances }, compiler)?;
+        engine.memory().bound(config.calls.memory_bytes_max);
         for advice in engine.advice() {
             tracing::warn!("{advice}");
         }

@@ -30,6 +30,8 @@ use crate::shared::admissions::{Admission, Full, PendingCall};
 use crate::shared::expiring_map::StreamToken;
 use crate::twilio::stream_paths::StreamPaths;
 
+const NO_MEMORY: &str = "We can not take another call at the moment. Please try again later.";
+
 /// Twilio's forms are a few hundred bytes; StirPassport and CallToken may add some kilobytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 
@@ -139,6 +141,8 @@ fn promise(
                 Full::Tenant => "tenant-full",
                 Full::TenantCpu => "tenant-over-share",
                 Full::OutOfService => "tenant-broken",
+                Full::TenantMemory => "tenant-memory",
+                Full::ProcessMemory => "process-memory",
             });
             warn!(
                 target: OUTSIDE,
@@ -151,6 +155,9 @@ fn promise(
                     xml(twilio::reject(Rejection::Busy))
                 }
                 Full::OutOfService => not_in_service(),
+                // It may last as long as the calls that hold the memory, so words tell more than a tone.
+                Full::TenantMemory | Full::ProcessMemory => xml(twilio::say_and_hang_up(NO_MEMORY)
+                    .expect("the sentence is shorter than the longest allowed")),
             };
         }
     };

@@ -68,6 +68,10 @@ fn of_fault(fault: &Fault, during: &str) -> (String, &'static str) {
             ),
             "something grows with every event: bound every buffer and list, and forget what was heard",
         ),
+        Fault::MemoryOfTenant { .. } | Fault::MemoryOfHost { .. } => (
+            format!("without memory {during}: {fault}"),
+            "the calls of a whole host are not to be seen here; try it on a machine with more memory",
+        ),
         Fault::TooManyHandles { allowed } => (
             format!("hoards handles {during}: {allowed} are open, and it asked for another"),
             "close streams and pollables, or do not open any: there is nothing behind them",

@@ -232,7 +232,7 @@ fn came_of_it(incident: &Incident<Arc<Version>>) -> Option<Migration> {
 fn as_call_fault(fault: &Fault) -> TenantFault {
     match fault {
         Fault::OverBudget { .. } => TenantFault::OverTime,
-        Fault::Memory { .. } => TenantFault::OverMemory,
+        Fault::Memory { .. } | Fault::MemoryOfTenant { .. } => TenantFault::OverMemory,
         Fault::BadAnswer(why) => TenantFault::Contract(why.to_string()),
         other => TenantFault::Trapped(other.to_string()),
     }

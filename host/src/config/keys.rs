@@ -77,6 +77,8 @@ keys! {
         "how many calls may be live at once, 1 to 100000"
     CALLS_PER_TENANT_MAX "calls.max_per_tenant" "CORDBOARD_MAX_CALLS_PER_TENANT"
         "how many calls one tenant may have at once, 1 to 100000"
+    CALLS_MEMORY "calls.memory_mib" "CORDBOARD_CALLS_MEMORY_MIB"
+        "MiB of memory for the tenants of all calls together, 16 to 1048576"
     CALL_LENGTH_MAX "calls.length_max_s" "CORDBOARD_CALL_LENGTH_MAX_S"
         "seconds from 10 to 86400"
     DRAIN_DEADLINE "calls.drain_deadline_s" "CORDBOARD_DRAIN_DEADLINE_S"

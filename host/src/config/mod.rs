@@ -102,6 +102,8 @@ pub struct Calls {
     pub max: usize,
     /// Live calls of one tenant at once.
     pub max_per_tenant: usize,
+    /// Memory of all tenants' instances together, in bytes; the next call hears that none can be taken.
+    pub memory_bytes_max: usize,
     /// A call that is longer is ended.
     pub length_max: Duration,
     /// How long running calls may go on after SIGTERM.
@@ -416,6 +418,10 @@ impl Reader<'_> {
             max: max as usize,
             max_per_tenant: self.number(&keys::CALLS_PER_TENANT_MAX, 1, 100_000).unwrap_or(max)
                 as usize,
+            memory_bytes_max: (self
+                .number(&keys::CALLS_MEMORY, 16, 1 << 20)
+                .unwrap_or(CALLS_MEMORY_MIB) as usize)
+                << 20,
             length_max: self
                 .number(&keys::CALL_LENGTH_MAX, 10, 86_400)
                 .map_or(CALL_LENGTH_MAX, seconds),
@@ -659,6 +665,8 @@ const ADMIN_PORT: u16 = 8081;
 const PORT: u16 = 8080;
 /// What the load test shows one core to carry with room to spare.
 const CALLS_MAX: u64 = 100;
+/// A hundred calls of tenants in Python, which hold about 30 MiB each, and some that move.
+const CALLS_MEMORY_MIB: u64 = 4096;
 /// The command that makes this program a compiler.
 pub(crate) const COMPILE_WORKER: &str = "compile-worker";
 /// The carrier's own limit on a call.

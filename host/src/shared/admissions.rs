@@ -61,6 +61,10 @@ pub enum Full {
     TenantCpu,
     /// None at all: nothing of the tenant's can answer.
     OutOfService,
+    /// The tenant's memory, `limits.memory_mib_all_calls`.
+    TenantMemory,
+    /// The memory of all tenants, `calls.memory_mib`.
+    ProcessMemory,
 }
 
 /// A place under the caps, and the version it was given with.
@@ -128,6 +132,8 @@ impl Admissions {
             NoCapacity::AtCapacity { .. } => Full::Tenant,
             NoCapacity::ThrottledOut { .. } => Full::TenantCpu,
             NoCapacity::OutOfService { .. } => Full::OutOfService,
+            NoCapacity::OutOfMemory { .. } => Full::TenantMemory,
+            NoCapacity::HostOutOfMemory => Full::ProcessMemory,
         })?;
         Ok(CallPermit { slot, _process: process, _running: self.running.token() })
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmtime::component::InstancePre;
 
@@ -26,6 +27,8 @@ pub(crate) struct Inner {
     pub(crate) handover: Option<handover::GuestIndices>,
     digest: Digest,
     from_cache: bool,
+    /// The most memory an instance held right after its start, in bytes; 0 before the first.
+    pub(crate) start_bytes: AtomicUsize,
 }
 
 impl fmt::Debug for Component {
@@ -123,6 +126,11 @@ impl Component {
         &self.inner.engine
     }
 
+    /// The most memory an instance held right after its start, in bytes; 0 before the first.
+    pub(crate) fn start_bytes(&self) -> usize {
+        self.inner.start_bytes.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }
@@ -146,7 +154,8 @@ impl Component {
             None
         };
         let engine = engine.clone();
-        let inner = Inner { engine, pre, handler, handover, digest, from_cache };
+        let start_bytes = AtomicUsize::new(0);
+        let inner = Inner { engine, pre, handler, handover, digest, from_cache, start_bytes };
         Ok(Self { inner: Arc::new(inner) })
     }
 }

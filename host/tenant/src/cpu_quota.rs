@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::memory_pool::MemoryPool;
+
 /// What a tenant may use however few calls it has, per second: half a core. A single call starts an instance,
 /// compiles a regular expression, parses a long answer; none of that counts against it.
 const FLOOR: Duration = Duration::from_millis(500);
@@ -31,7 +33,8 @@ const THROTTLED_SECONDS_MAX: usize = 3;
 /// How long a throttled second counts.
 const THROTTLED_WITHIN: Duration = Duration::from_secs(30);
 
-/// The CPU account of one tenant, shared by its instances whatever their version.
+/// The CPU account of one tenant, shared by its instances whatever their version; beside it, the memory they
+/// hold together.
 #[derive(Debug)]
 pub struct CpuQuota {
     floor: Duration,
@@ -40,6 +43,7 @@ pub struct CpuQuota {
     /// A lock, since guests of one tenant tick on several threads; held for an addition, a thousand times a second
     /// at most.
     bucket: Mutex<Bucket>,
+    memory: MemoryPool,
 }
 
 #[derive(Debug)]
@@ -67,7 +71,17 @@ impl CpuQuota {
             throttled_seconds: VecDeque::new(),
             untold: 0,
         };
-        Self { floor, calls: AtomicU32::new(0), bucket: Mutex::new(bucket) }
+        Self {
+            floor,
+            calls: AtomicU32::new(0),
+            bucket: Mutex::new(bucket),
+            memory: MemoryPool::default(),
+        }
+    }
+
+    /// The memory of the tenant's instances; without a bound unless it was given one.
+    pub fn memory(&self) -> &MemoryPool {
+        &self.memory
     }
 
     /// Calls alive.

@@ -12,6 +12,7 @@ use wasmtime::{
 
 use crate::compiler::{Compiler, Queued};
 use crate::limits::{MEMORY_BYTES_CEILING, fixed};
+use crate::memory_pool::MemoryPool;
 use crate::state::GuestState;
 use crate::ticker::{Heartbeat, Ticker};
 
@@ -63,6 +64,7 @@ struct Inner {
     ticker: Arc<Ticker>,
     reaper: mpsc::Sender<Corpse>,
     counts_fuel: bool,
+    memory: Arc<MemoryPool>,
     compiler: Queued,
 }
 
@@ -131,6 +133,7 @@ impl Engine {
             reaper: reaper()?,
             counts_fuel,
             compiler,
+            memory: Arc::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -143,6 +146,11 @@ impl Engine {
     /// Whether the thread that interrupts guests keeps time.
     pub fn heartbeat(&self) -> Heartbeat {
         self.inner.ticker.heartbeat()
+    }
+
+    /// The memory of all instances together; without a bound unless it is given one.
+    pub fn memory(&self) -> &Arc<MemoryPool> {
+        &self.inner.memory
     }
 
     /// Whether budgets are held in fuel.

@@ -59,6 +59,25 @@ pub enum Fault {
         /// The most it may have.
         allowed: usize,
     },
+    /// All instances of the tenant together hold as much memory as they may.
+    #[error(
+        "the tenant's calls asked for {asked} bytes of memory together; {allowed} are allowed \
+         (limits.memory_mib_all_calls)"
+    )]
+    MemoryOfTenant {
+        /// What they would have had, in bytes.
+        asked: usize,
+        /// The most they may have.
+        allowed: usize,
+    },
+    /// All instances of the host together hold as much memory as they may.
+    #[error(
+        "the tenants hold all the {allowed} bytes of memory there are for them (calls.memory_mib)"
+    )]
+    MemoryOfHost {
+        /// The most they may have.
+        allowed: usize,
+    },
     /// The guest opened handles (streams, pollables) and closed none.
     #[error("the tenant holds {allowed} open handles and asked for another")]
     TooManyHandles {
@@ -137,9 +156,10 @@ impl Fault {
             | Self::Flood
             | Self::Waited
             | Self::Memory { .. }
+            | Self::MemoryOfTenant { .. }
             | Self::TooManyHandles { .. }
             | Self::BadAnswer(_) => Blame::Tenant,
-            Self::NoRoom | Self::Host(_) | Self::Gone => Blame::Host,
+            Self::NoRoom | Self::MemoryOfHost { .. } | Self::Host(_) | Self::Gone => Blame::Host,
         }
     }
 
@@ -155,6 +175,8 @@ impl Fault {
             Self::Flood => "flood",
             Self::Waited => "waited",
             Self::Memory { .. } => "memory",
+            Self::MemoryOfTenant { .. } => "memory_of_tenant",
+            Self::MemoryOfHost { .. } => "memory_of_host",
             Self::TooManyHandles { .. } => "handles",
             Self::BadAnswer(_) => "bad_answer",
             Self::NoRoom => "no_room",

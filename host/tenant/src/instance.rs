@@ -1,6 +1,7 @@
 //! One instance of a tenant's component: it answers the events of one call.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cordboard_call::contract::{Action, CallInfo, Event, Millis};
@@ -15,7 +16,7 @@ use crate::fault::{BadAnswer, Fault};
 use crate::guest_log::{GuestLog, LogSink};
 use crate::limits::{FUEL_PER_MS, Limits, fixed};
 use crate::meter::Meter;
-use crate::state::{GuestState, MemoryGate};
+use crate::state::{GuestState, MemoryGate, Refused, Whose};
 use crate::wasi::{self, CallClock};
 
 /// What an instance is started with.
@@ -95,6 +96,11 @@ impl Instance {
     pub async fn start(component: &Component, config: InstanceConfig) -> Result<Self, Fault> {
         let InstanceConfig { seed, began_unix_ms, log, limits, cpu_quota } = config;
         let builder = component.inner();
+        let memory = MemoryGate::new(
+            limits.memory_bytes,
+            Arc::clone(&cpu_quota),
+            Arc::clone(builder.engine.memory()),
+        );
         let meter = Arc::new(Meter::new(cpu_quota, limits.cpu_per_call));
         let clock = CallClock::new(began_unix_ms);
         let log = GuestLog::new(log, limits.log_bytes_per_second, limits.log_bytes_max);
@@ -104,7 +110,7 @@ impl Instance {
             wasi: wasi::context(seed, &clock, &log),
             handles,
             log,
-            memory: MemoryGate::new(limits.memory_bytes),
+            memory,
             meter: Arc::clone(&meter),
         };
         let mut store = Store::new(builder.engine.wasm(), state);
@@ -127,13 +133,16 @@ impl Instance {
                 Ok((handler, handover))
             });
         match started {
-            Ok((handler, handover)) => Ok(Self {
-                engine: builder.engine.clone(),
-                has_handover: handover.is_some(),
-                cost: cost(engine, &store, limits.start_cpu),
-                live: Some(Live { store, handler, handover, meter, clock }),
-                limits,
-            }),
+            Ok((handler, handover)) => {
+                builder.start_bytes.fetch_max(store.data().memory.held(), Ordering::Relaxed);
+                Ok(Self {
+                    engine: builder.engine.clone(),
+                    has_handover: handover.is_some(),
+                    cost: cost(engine, &store, limits.start_cpu),
+                    live: Some(Live { store, handler, handover, meter, clock }),
+                    limits,
+                })
+            }
             Err(error) => {
                 let fault = match out_of_fuel(&error, limits.start_cpu) {
                     Some(fault) => fault,
@@ -306,8 +315,12 @@ fn out_of_fuel(error: &wasmtime::Error, budget: Duration) -> Option<Fault> {
 /// A guest that trapped right after it was refused memory trapped because of that.
 fn for_want_of_memory(store: &Store<GuestState>, fault: Fault) -> Fault {
     match (store.data().memory.refused(), fault) {
-        (Some(refused), Fault::Trap { .. } | Fault::Host(_)) => {
-            Fault::Memory { asked: refused.asked, allowed: refused.allowed }
+        (Some(Refused { asked, allowed, whose }), Fault::Trap { .. } | Fault::Host(_)) => {
+            match whose {
+                Whose::Instance => Fault::Memory { asked, allowed },
+                Whose::Tenant => Fault::MemoryOfTenant { asked, allowed },
+                Whose::Host => Fault::MemoryOfHost { allowed },
+            }
         }
         (_, fault) => fault,
     }

@@ -32,6 +32,9 @@ pub struct Limits {
     pub cpu_per_call: Duration,
     /// All linear memories together, in bytes. 16 MiB, at most [`MEMORY_BYTES_CEILING`].
     pub memory_bytes: usize,
+    /// Linear memories of all the tenant's instances together, in bytes. None: half of what all tenants may have
+    /// ([`Engine::memory`](crate::Engine::memory)), so that no tenant alone keeps out the others. Read at the start.
+    pub memory_bytes_all_calls: Option<usize>,
     /// Actions in one answer. 256: an event that needs more is a loop that went wrong.
     pub actions_max: usize,
     /// Bytes of strings, audio and records in one answer, and in one line of log or one `save`. 256 KiB:
@@ -51,6 +54,7 @@ impl Default for Limits {
             handover_cpu: Duration::from_millis(20),
             cpu_per_call: Duration::from_millis(50),
             memory_bytes: 16 << 20,
+            memory_bytes_all_calls: None,
             actions_max: 256,
             answer_bytes_max: 256 << 10,
             log_bytes_per_second: 16 << 10,

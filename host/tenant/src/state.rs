@@ -7,8 +7,10 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::abi;
+use crate::cpu_quota::CpuQuota;
 use crate::guest_log::{GuestLog, LogLevel};
 use crate::limits::fixed;
+use crate::memory_pool::MemoryPool;
 use crate::meter::Meter;
 
 /// The state of one instance, and what its imports act on.
@@ -47,6 +49,8 @@ pub(crate) struct MemoryGate {
     allowed: usize,
     held: usize,
     refused: Option<Refused>,
+    of_tenant: Arc<CpuQuota>,
+    of_host: Arc<MemoryPool>,
 }
 
 /// A growth that was refused.
@@ -54,11 +58,22 @@ pub(crate) struct MemoryGate {
 pub(crate) struct Refused {
     pub(crate) asked: usize,
     pub(crate) allowed: usize,
+    pub(crate) whose: Whose,
+}
+
+/// Whose bound was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Instance,
+    /// All instances of the tenant together.
+    Tenant,
+    /// All instances of the host together.
+    Host,
 }
 
 impl MemoryGate {
-    pub(crate) fn new(allowed: usize) -> Self {
-        Self { allowed, held: 0, refused: None }
+    pub(crate) fn new(allowed: usize, of_tenant: Arc<CpuQuota>, of_host: Arc<MemoryPool>) -> Self {
+        Self { allowed, held: 0, refused: None, of_tenant, of_host }
     }
 
     /// Forgets earlier refusals: the guest has lived with them.
@@ -77,6 +92,13 @@ impl MemoryGate {
     }
 }
 
+impl Drop for MemoryGate {
+    fn drop(&mut self) {
+        self.of_tenant.memory().give_back(self.held);
+        self.of_host.give_back(self.held);
+    }
+}
+
 impl ResourceLimiter for MemoryGate {
     fn memory_growing(
         &mut self,
@@ -84,13 +106,23 @@ impl ResourceLimiter for MemoryGate {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let asked = self.held.saturating_add(desired.saturating_sub(current));
-        if asked > self.allowed {
-            self.refused = Some(Refused { asked, allowed: self.allowed });
-            return Ok(false);
-        }
-        self.held = asked;
-        Ok(true)
+        let more = desired.saturating_sub(current);
+        let asked = self.held.saturating_add(more);
+        let (tenant, host) = (self.of_tenant.memory(), &self.of_host);
+        self.refused = if asked > self.allowed {
+            Some(Refused { asked, allowed: self.allowed, whose: Whose::Instance })
+        } else if !tenant.take(more) {
+            let asked = tenant.held().saturating_add(more);
+            Some(Refused { asked, allowed: tenant.max(), whose: Whose::Tenant })
+        } else if !host.take(more) {
+            tenant.give_back(more);
+            let asked = host.held().saturating_add(more);
+            Some(Refused { asked, allowed: host.max(), whose: Whose::Host })
+        } else {
+            self.held = asked;
+            return Ok(true);
+        };
+        Ok(false)
     }
 
     fn table_growing(
@@ -101,7 +133,8 @@ impl ResourceLimiter for MemoryGate {
     ) -> wasmtime::Result<bool> {
         let fits = desired <= fixed::TABLE_ELEMENTS_MAX;
         if !fits {
-            self.refused = Some(Refused { asked: desired, allowed: fixed::TABLE_ELEMENTS_MAX });
+            let allowed = fixed::TABLE_ELEMENTS_MAX;
+            self.refused = Some(Refused { asked: desired, allowed, whose: Whose::Instance });
         }
         Ok(fits)
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cordboard_call::contract::Event;
 use cordboard_misbehaving_guests::{Stand, component, patient};
-use cordboard_tenant::{Component, CpuQuota};
+use cordboard_tenant::{Component, CpuQuota, Fault};
 use rustix::time::{ClockId, clock_gettime};
 
 /// What the tenant may use in a second, and at once: little, so that a machine that is busy with other things gives
@@ -83,4 +83,29 @@ fn work() -> Event {
 fn thread_cpu() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+#[tokio::test]
+async fn a_tenant_over_its_sum_of_memory_loses_the_instance_that_grew_and_no_other() {
+    let echoes = component("echoes").expect("it passes vetting");
+    let cpu_quota = Arc::new(CpuQuota::default());
+    let start = |seed| Stand::start_within(&echoes, patient(), seed, Arc::clone(&cpu_quota));
+    let mut first = start(1).await.expect("it starts");
+    let held = cpu_quota.memory().held();
+    assert!(held > 0, "an instance has memory");
+    cpu_quota.memory().bound(held + held / 2);
+
+    let fault = start(2).await.expect_err("there is no memory for another");
+
+    assert!(matches!(fault, Fault::MemoryOfTenant { allowed, .. } if allowed == held + held / 2));
+    assert!(first.echoes().await, "the one that was there goes on");
+    drop(first);
+    // Another thread gives memory back.
+    let given_back = async {
+        while cpu_quota.memory().held() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, given_back).await.expect("all of it is given back");
+    drop(start(3).await.expect("there is room again"));
 }

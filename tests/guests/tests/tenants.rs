@@ -53,6 +53,7 @@ fn whatever_a_manifest_changes_for_a_call_is_another_version() {
         "",
         "[settings]\nmood = 'calm'",
         "[limits]\nmemory_mib = 8",
+        "[limits]\nmemory_mib_all_calls = 8",
         "[http]\nallow = ['https://api.example.com/']",
         "[http]\nallow = ['https://api.example.com/']\nsecrets = ['CRM_TOKEN']",
         "[transfer]\nallow = ['+4930']",

@@ -91,6 +91,7 @@ struct TextLimits {
     handover_cpu_ms: Option<u64>,
     cpu_ms_per_call_second: Option<u64>,
     memory_mib: Option<u64>,
+    memory_mib_all_calls: Option<u64>,
     actions_max: Option<u64>,
     log_bytes_per_second: Option<u64>,
 }
@@ -171,6 +172,10 @@ impl TextLimits {
                 memory_mib_max,
                 memory_mib_usual,
             )? << 20,
+            memory_bytes_all_calls: match self.memory_mib_all_calls {
+                None => None,
+                mib => Some(number("memory_mib_all_calls", mib, 1, 1 << 20, 0)? << 20),
+            },
             actions_max: number("actions_max", self.actions_max, 1, 4_096, usual.actions_max)?,
             log_bytes_per_second: number(
                 "log_bytes_per_second",

@@ -86,6 +86,20 @@ pub enum NoCapacity {
         /// How many calls it may have.
         max_calls: u32,
     },
+    /// Its instances hold as much memory together as they may.
+    #[error(
+        "tenant `{tenant}` holds the {allowed} bytes of memory it may have: make it smaller, or raise \
+         `limits.memory_mib_all_calls`"
+    )]
+    OutOfMemory {
+        /// Which tenant.
+        tenant: TenantId,
+        /// What they may hold together, in bytes.
+        allowed: usize,
+    },
+    /// The instances of all tenants hold as much memory together as they may.
+    #[error("the tenants hold all the memory there is for them: see `calls.memory_mib`")]
+    HostOutOfMemory,
     /// Its instances have used more CPU time than is theirs, in three of the last thirty seconds.
     #[error(
         "tenant `{tenant}` uses more CPU time than its share: make it cheaper, or raise `limits.cpu_ms_per_call_second`"
@@ -191,6 +205,17 @@ impl Tenant {
         let tenant = || self.id.clone();
         if self.cpu_quota.is_throttled_out(Instant::now()) {
             return Err(NoCapacity::ThrottledOut { tenant: tenant() });
+        }
+        // What one instance began with before; the first of a component is let in on trust.
+        let needed = version.component.start_bytes();
+        let (memory, of_host) = (self.cpu_quota.memory(), version.component.engine().memory());
+        // Of whichever version answers now: a later one may be allowed more or less.
+        memory.bound(version.limits.memory_bytes_all_calls.unwrap_or(of_host.max() / 2));
+        if !memory.has_room(needed) {
+            return Err(NoCapacity::OutOfMemory { tenant: tenant(), allowed: memory.max() });
+        }
+        if !of_host.has_room(needed) {
+            return Err(NoCapacity::HostOutOfMemory);
         }
         if !self.cpu_quota.enter(self.max_calls) {
             return Err(NoCapacity::AtCapacity { tenant: tenant(), max_calls: self.max_calls });
