@@ -115,6 +115,12 @@ impl Audit {
         done
     }
 
+    /// From now on nothing can be written, as on a full disk.
+    #[cfg(test)]
+    pub(crate) fn fail_to_write(&self) {
+        self.open.lock().unwrap().file = File::open(&self.path).unwrap();
+    }
+
     fn append(&self, open: &mut Open, line: &Value) -> io::Result<()> {
         let text = format!("{line}\n");
         if open.bytes > 0 && open.bytes + text.len() as u64 > self.file_bytes_max {

@@ -288,9 +288,10 @@ async fn a_tenant_whose_component_is_of_another_world_stops_no_other() {
         ("CallSid", "CA0000000000000000000000000000000b"),
         ("AccountSid", "AC0000000000000000000000000000000a"),
     ];
-    let (status, _) = post(&world, "/t/empty/incoming-call", &form, true).await;
+    let (status, body) = post(&world, "/t/empty/incoming-call", &form, true).await;
 
-    assert_eq!(status, 404);
+    assert_eq!(status, 200);
+    assert!(body.contains("not in service"), "{body}");
     neighbour.ends_unharmed([500, 700, 700]).await;
     world.close().await;
 }

@@ -136,7 +136,8 @@ async fn world(menu: &Menu) -> World {
 }
 
 fn start(world: &World, menu: Menu) -> CallHandle {
-    world.start(CallPlan { to: NUMBER.into(), ..CallPlan::to_menu(menu) })
+    // The gateway calls the menu, so the number it calls from is the tenant's.
+    world.start(CallPlan { from: NUMBER.into(), ..CallPlan::to_menu(menu) })
 }
 
 /// The same component with a custom section more, which makes it another version.

@@ -132,11 +132,11 @@ async fn a_pipe_in_place_of_a_file_holds_no_start_and_is_refused_by_name() {
     assert!(pipe.expect("mkfifo is everywhere").success());
     let mut served = Served::spawn(gateway(&["serve"], &model, place.path()));
 
-    let said = served.said("tenant.toml").await;
+    let said = served.said("named pipe").await;
     let ready = served.said("answering calls").await;
     served.terminate();
 
-    assert!(said.contains("ERROR") && said.contains("named pipe"), "{said}");
+    assert!(said.contains("ERROR") && said.contains("tenant.toml"), "{said}");
     assert!(ready.contains("listen="), "{ready}");
     assert_eq!(served.ended().await, Some(0));
 }
