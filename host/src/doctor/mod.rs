@@ -14,7 +14,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cordboard_tenant::{CompileLimits, Outlook, TenantDirectory};
+use cordboard_tenant::{CompileLimits, TenantDirectory, TenantReport};
 use cordboard_wire::openai::Rejection;
 use serde::Serialize;
 
@@ -166,7 +166,7 @@ impl<F: FnMut(&Step)> Chart<F> {
             }
         };
         let troubles = tenants.iter().filter_map(|tenant| {
-            let Outlook { id, version, answers, trouble } = tenant;
+            let TenantReport { id, version, answers, trouble } = tenant;
             let answers = match (answers, version) {
                 (true, Some(version)) => format!("{version} answers in its place"),
                 (true, None) => "what its tenant.toml names answers in its place".to_owned(),
@@ -231,7 +231,7 @@ impl<F: FnMut(&Step)> Chart<F> {
 }
 
 /// A tenant with the version that would answer for it.
-fn named(tenant: &Outlook) -> String {
+fn named(tenant: &TenantReport) -> String {
     match tenant.version {
         Some(version) => format!("{} ({version})", tenant.id),
         None => tenant.id.to_string(),

@@ -159,10 +159,10 @@ impl TenantDirectory {
     /// Looks at every tenant as [`TenantDirectory::open`] does, but compiles nothing and writes nothing: what
     /// would answer for each, as far as can be seen without, and what else is wrong in the directory.
     #[must_use]
-    pub fn survey(dir: &Path, limits: &CompileLimits) -> (Vec<Outlook>, Vec<TenantError>) {
+    pub fn survey(dir: &Path, limits: &CompileLimits) -> (Vec<TenantReport>, Vec<TenantError>) {
         let (seen, errors) = TenantTable::survey(dir, limits);
-        let outlooks = seen.into_iter().map(|tenant| Outlook::of(tenant, dir, limits));
-        (outlooks.collect(), errors)
+        let reports = seen.into_iter().map(|tenant| TenantReport::of(tenant, dir, limits));
+        (reports.collect(), errors)
     }
 
     /// The deployment of the tenant of this name.
@@ -187,7 +187,7 @@ impl TenantDirectory {
 
 /// What would answer for a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outlook {
+pub struct TenantReport {
     /// The tenant.
     pub id: TenantId,
     /// The version, where one of those that were deployed would answer.
@@ -198,7 +198,7 @@ pub struct Outlook {
     pub trouble: Option<String>,
 }
 
-impl Outlook {
+impl TenantReport {
     fn of(Seen { id, named }: Seen, dir: &Path, limits: &CompileLimits) -> Self {
         let manifest_is_broken =
             matches!(&named, Err(error) if error.path.ends_with("tenant.toml"));

@@ -43,7 +43,7 @@ pub use cache::CompiledCache;
 pub use compiler::{Compiler, CompilerProcess, compile_worker};
 pub use component::Component;
 pub use cpu_quota::CpuQuota;
-pub use deployment::{Deployment, DeploymentError, Outlook, Status, TenantDirectory};
+pub use deployment::{Deployment, DeploymentError, Status, TenantDirectory, TenantReport};
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use fault::{BadAnswer, Blame, Fault, TrapKind};
 pub use guest_log::{LogLevel, LogSink, TracingLog};

@@ -85,12 +85,12 @@ async fn a_dry_run_objects_to_what_a_caller_would_hear_and_to_nothing_else() {
     assert_eq!(louder.objections, 0, "{}", louder.text);
     assert!(louder.text.contains("answers differ"), "{}", louder.text);
 
-    for (vice, says) in
+    for (guest, says) in
         [("traps", "it fails at 0.020 s"), ("loops", "CPU time"), ("echoes", "bytes of audio")]
     {
-        let run = dry_run("test", Path::new(path(vice)), call.dir()).await.expect("a recording");
-        assert_eq!(run.objections, 1, "{vice}: {}", run.text);
-        assert!(run.text.contains(says), "{vice}: {}", run.text);
+        let run = dry_run("test", Path::new(path(guest)), call.dir()).await.expect("a recording");
+        assert_eq!(run.objections, 1, "{guest}: {}", run.text);
+        assert!(run.text.contains(says), "{guest}: {}", run.text);
     }
     let nobody = dry_run("nobody", Path::new(default()), call.dir()).await;
     let error = nobody.expect_err("no recording of that tenant").to_string();

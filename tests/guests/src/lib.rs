@@ -1,4 +1,4 @@
-//! Guests with one vice each, and a stand to try them on.
+//! Guests with one fault each, and a stand to try them on.
 //!
 //! The guests are the examples of `misbehaving/`, compiled by this crate's build script. What must happen to each is in
 //! `tests/misbehaving.rs`, where a guest without a test of its name does not compile.

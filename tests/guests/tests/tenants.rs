@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cordboard_misbehaving_guests::{bytes, engine};
 use cordboard_tenant::{
-    CompileLimits, Outlook, Tenant, TenantDirectory, TenantError, TenantTable, Version,
+    CompileLimits, Tenant, TenantDirectory, TenantError, TenantReport, TenantTable, Version,
     VersionBuilder,
 };
 use serde_json::{Map, Value, json};
@@ -106,16 +106,16 @@ fn broken_tenants_are_reported_with_file_and_key_and_the_others_live() {
     assert_eq!(ids, ["missing", "module", "number", "sound", "syntax"]);
     let answering = tenants.iter().filter(|tenant| tenant.named().is_ok());
     assert_eq!(answering.map(|tenant| tenant.id().as_str()).collect::<Vec<_>>(), ["sound"]);
-    let (outlooks, seen) = TenantDirectory::survey(dir.path(), &CompileLimits::default());
+    let (reports, seen) = TenantDirectory::survey(dir.path(), &CompileLimits::default());
     let mut words: Vec<String> = seen.iter().map(ToString::to_string).collect();
-    let told = |it: &Outlook| Some(format!("tenant `{}`: {}", it.id, it.trouble.as_ref()?));
-    words.extend(outlooks.iter().filter_map(told));
+    let told = |it: &TenantReport| Some(format!("tenant `{}`: {}", it.id, it.trouble.as_ref()?));
+    words.extend(reports.iter().filter_map(told));
     let mut opened: Vec<String> = errors.iter().map(ToString::to_string).collect();
     opened.retain(|words| !words.contains("as long as nobody knows"));
     words.sort_unstable();
     opened.sort_unstable();
     assert_eq!(words, opened, "the survey finds the same without compiling");
-    let answering = outlooks.iter().filter(|tenant| tenant.answers);
+    let answering = reports.iter().filter(|tenant| tenant.answers);
     assert_eq!(answering.map(|tenant| tenant.id.as_str()).collect::<Vec<_>>(), ["sound"]);
 }
 

@@ -1,4 +1,4 @@
-//! What `cordboard test` says of each guest: the vice, in words its author understands.
+//! What `cordboard test` says of each guest: the fault, in words its author understands.
 //!
 //! One test per guest and by its name; a guest without a test fails the build.
 

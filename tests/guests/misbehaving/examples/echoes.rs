@@ -1,4 +1,4 @@
-//! No vice at all: plays what it hears, counts it, and hands the count over.
+//! No fault at all: plays what it hears, counts it, and hands the count over.
 #![cfg(target_family = "wasm")]
 
 use std::cell::Cell;

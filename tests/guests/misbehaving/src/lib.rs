@@ -6,7 +6,7 @@ macro_rules! guest {
     ($handle:path) => {
         wit_bindgen::generate!({ path: "../../../wit", world: "tenant" });
 
-        #[allow(unused_imports, reason = "not every vice needs every type")]
+        #[allow(unused_imports, reason = "not every guest needs every type")]
         use cordboard::tenant::{log, types::*};
 
         struct Guest;
@@ -27,7 +27,7 @@ macro_rules! guest_with_handover {
     ($handle:path, $save:path, $load:path) => {
         wit_bindgen::generate!({ path: "../../../wit", world: "tenant-handover" });
 
-        #[allow(unused_imports, reason = "not every vice needs every type")]
+        #[allow(unused_imports, reason = "not every guest needs every type")]
         use cordboard::tenant::{log, types::*};
 
         struct Guest;
