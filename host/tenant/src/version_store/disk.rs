@@ -85,11 +85,8 @@ impl Disk for RealDisk {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         plain_file::can_be_file(path)?;
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
-            // On a full disk the half of a component would be in the way of everybody's next one.
-            let _ = fs::remove_file(path);
-        })
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        fill(file, path, bytes)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -120,6 +117,14 @@ impl Disk for RealDisk {
     }
 }
 
+/// Writes a file that was just opened at `path`, whole or not at all.
+fn fill(mut file: File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
+        // On a full disk the half of a component would be in the way of everybody's next one.
+        let _ = fs::remove_file(path);
+    })
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
@@ -128,12 +133,13 @@ mod tests {
     fn a_file_that_finds_no_room_leaves_no_half_of_itself() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("component.wasm");
+        File::create(&path).unwrap();
         // It opens like any file, and has no room for a byte.
-        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
 
-        let error = RealDisk.write(&path, b"one").unwrap_err();
+        let error = fill(full, &path, b"one").unwrap_err();
 
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert!(path.symlink_metadata().is_err(), "it is still there");
+        assert!(!path.exists(), "it is still there");
     }
 }
