@@ -44,6 +44,11 @@ impl Operator {
         Self { gateway, url, serving }
     }
 
+    /// Where the admin API is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The component of a tenant that never deployed one.
     pub async fn stored(&self, tenant: &str) -> Vec<u8> {
         let deployment =

@@ -2,8 +2,10 @@
 //!
 //! Scenarios are functions named as sentences; each module ends with the list of its own, and one that is left out of
 //! its list does not compile cleanly. When all have passed, everything the gateways sent to the models is
-//! put before the official client's types (see [`official`]).
+//! put before the official client's types (see [`official`]), and everything the admin API answers before its own
+//! description (see [`admin_api`]).
 
+mod admin_api;
 mod bad_input;
 mod by_rest;
 mod conversation;
@@ -42,12 +44,17 @@ fn main() -> ExitCode {
         operations::scenarios(),
     ];
     if arguments.list {
-        let all = modules.into_iter().flatten().chain(official::scenarios()).collect();
+        let all = modules.into_iter().flatten().chain(judges()).collect();
         return libtest_mimic::run(&arguments, all).exit_code();
     }
     let played = libtest_mimic::run(&arguments, modules.into_iter().flatten().collect());
-    let judged = libtest_mimic::run(&arguments, official::scenarios());
+    let judged = libtest_mimic::run(&arguments, judges());
     if played.has_failed() { played.exit_code() } else { judged.exit_code() }
+}
+
+/// What is run when all scenarios have ended.
+fn judges() -> Vec<Trial> {
+    official::scenarios().into_iter().chain(admin_api::scenarios()).collect()
 }
 
 /// Makes a module's list of scenarios.

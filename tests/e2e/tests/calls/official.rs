@@ -3,6 +3,7 @@
 //! They need a Python with the packages of `host/sim/clients/python/requirements.txt`, named by `CORDBOARD_PY`. Without it this
 //! says so and passes on a developer's machine; where `CI` is `true` it fails.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,17 +23,25 @@ pub(crate) fn scenarios() -> Vec<Trial> {
         .into()
 }
 
+/// The Python to ask; none on a developer's machine without one, which is said.
+pub(crate) fn python(otherwise: &str) -> Result<Option<OsString>, Failed> {
+    let python = std::env::var_os("CORDBOARD_PY");
+    if python.is_none() {
+        if std::env::var("CI").is_ok_and(|ci| ci == "true") {
+            return Err(format!("CORDBOARD_PY is not set, so {otherwise}").into());
+        }
+        println!("NOT RUN: {otherwise}, because CORDBOARD_PY is not set");
+    }
+    Ok(python)
+}
+
 fn validates(name: &str, dialect: Dialect) -> Result<(), Failed> {
     let events = recorder::events(dialect);
     if events.is_empty() {
         println!("no scenario of this run spoke {name}");
         return Ok(());
     }
-    let Some(python) = std::env::var_os("CORDBOARD_PY") else {
-        if std::env::var("CI").is_ok_and(|ci| ci == "true") {
-            return Err("CORDBOARD_PY is not set, so the official types were not asked".into());
-        }
-        println!("NOT RUN: the {name} events were not validated, because CORDBOARD_PY is not set");
+    let Some(python) = python(&format!("the {name} events were not validated"))? else {
         return Ok(());
     };
     let validator = Path::new(env!("CARGO_MANIFEST_DIR"))
